@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from signoff.domain import journal, requests
 
@@ -32,7 +34,7 @@ def page() -> str:
     )
 
 
-def _diagram(table: Mapping, first: str) -> list[str]:  # type: ignore[type-arg] - either table
+def _diagram(table: Mapping[Any, Mapping[str, StrEnum]], first: str) -> list[str]:
     lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {first}"]
     for state, moves in table.items():
         lines += [f"    {state} --> {to}: {move}" for move, to in moves.items()]

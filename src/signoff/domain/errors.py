@@ -1,0 +1,364 @@
+"""Every error that signoff raises.
+
+SignoffError
+├── CallerError            you asked for something that can't be
+│   ├── PolicyError            a rule or a policy file is wrong; says file and line
+│   ├── PayloadRefused         arguments that can't be shown and hashed exactly
+│   ├── RequestNotFound        no such request
+│   ├── EntryNotFound          no such journal entry
+│   ├── DigestMismatch         the decision is about something else than asked
+│   ├── DecisionNotOffered     this request doesn't take that kind of decision
+│   ├── InvalidEdit            the edited call fits neither schema nor policy
+│   ├── NotAuthenticated       nobody, or somebody unknown
+│   ├── NotAllowed             somebody known who may not do this
+│   ├── NoCheckpointer         a graph that could never be resumed
+│   ├── UnknownThread          there is no such thread to resume
+│   ├── CannotSettle           an entry whose outcome isn't in question
+│   └── InvalidSetting         a setting that makes no sense
+├── NotApplied             a tool says: it failed, and nothing happened
+├── LostRace               somebody was faster
+│   ├── AlreadyDecided         the request is settled (by whom, how, when)
+│   └── AttemptsExhausted      the approval doesn't cover another attempt
+└── WorldError             something outside failed
+    ├── CallNotRecorded        a call could not be recorded, so it was not run
+    ├── StorageUnavailable     the database can't be opened, read or written
+    ├── SchemaTooNew           a newer signoff migrated this database
+    ├── ServerUnreachable      no signoff server answers at that address
+    └── PortTaken              another program listens there
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SignoffError(Exception):
+    """Base of all errors of signoff; `code` is stable and appears in the HTTP API."""
+
+    code: ClassVar[str] = "signoff_error"
+    status: ClassVar[int] = 500
+
+
+class NotApplied(SignoffError):
+    """Raise it in a tool to say: this failed, and nothing happened in the world.
+
+    Any other exception leaves the outcome unknown, because a tool may raise after
+    half of its effect; a person then says what is so.
+    """
+
+    code = "not_applied"
+    status = 502
+
+
+class CallerError(SignoffError):
+    """The caller's mistake: asking again in the same way can't work."""
+
+    code = "caller_error"
+    status = 400
+
+
+class LostRace(SignoffError):
+    """Somebody else was faster; nothing of this call took effect."""
+
+    code = "lost_race"
+    status = 409
+
+
+class WorldError(SignoffError):
+    """Something outside signoff failed; trying later may work."""
+
+    code = "world_error"
+    status = 503
+
+
+class PolicyError(CallerError):
+    """A rule or a policy file is wrong.
+
+    Attributes:
+        problem: What is wrong, in one sentence.
+        file: The policy file, or None for a policy written in Python.
+        line: The line in the file, from 1, or None.
+        suggestion: What was probably meant, or None.
+    """
+
+    code = "policy_error"
+    status = 422
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        suggestion: str | None = None,
+    ) -> None:
+        self.problem, self.file = problem, file
+        self.line, self.suggestion = line, suggestion
+        place = "" if file is None else f"{file}:{line}: " if line else f"{file}: "
+        hint = "" if suggestion is None else f" Did you mean {suggestion!r}?"
+        super().__init__(f"{place}{problem}{hint}")
+
+
+class PayloadRefused(CallerError):
+    """Arguments that can't be shown and hashed exactly, so they are never run.
+
+    Attributes:
+        path: Where in the payload, such as `args.items[2]`.
+        reason: Why, with the cure.
+    """
+
+    code = "payload_refused"
+    status = 422
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}")
+
+
+class RequestNotFound(CallerError):
+    """No request has this id (or it isn't yours to see)."""
+
+    code = "request_not_found"
+    status = 404
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        super().__init__(
+            f"No request {request_id!r}. `signoff list` shows those that wait."
+        )
+
+
+class EntryNotFound(CallerError):
+    """The journal has no entry with this id."""
+
+    code = "entry_not_found"
+    status = 404
+
+    def __init__(self, entry_id: str) -> None:
+        self.entry_id = entry_id
+        super().__init__(
+            f"No journal entry {entry_id!r}. `signoff list --unknown` shows open ones."
+        )
+
+
+class DigestMismatch(CallerError):
+    """The decision is about something else than what the request asks now."""
+
+    code = "digest_mismatch"
+    status = 409
+
+    def __init__(self, request_id: str, given: str | None) -> None:
+        self.request_id, self.given = request_id, given
+        said = "No digest was" if given is None else f"Digest {given[:16]!r}… was"
+        super().__init__(
+            f"{said} sent for {request_id}, which asks something else now. "
+            "Open the request again and decide on what it shows."
+        )
+
+
+class DecisionNotOffered(CallerError):
+    """The rule of this request doesn't offer that kind of decision."""
+
+    code = "decision_not_offered"
+    status = 422
+
+    def __init__(self, request_id: str, kind: str, offered: tuple[str, ...]) -> None:
+        self.request_id, self.kind, self.offered = request_id, kind, offered
+        super().__init__(
+            f"{request_id} can't be answered with {kind!r}. "
+            f"It takes: {', '.join(offered)}."
+        )
+
+
+class InvalidEdit(CallerError):
+    """The edited call doesn't fit the tool's schema, or policy denies it.
+
+    Attributes:
+        problems: One sentence a problem, each starting with the field's path.
+    """
+
+    code = "invalid_edit"
+    status = 422
+
+    def __init__(self, request_id: str, problems: tuple[str, ...]) -> None:
+        self.request_id, self.problems = request_id, problems
+        super().__init__(
+            f"The edit of {request_id} was not taken: {'; '.join(problems)}. "
+            "The request still waits."
+        )
+
+
+class NotAuthenticated(CallerError):
+    """Nobody signed in, or a token that is unknown, expired or revoked."""
+
+    code = "not_authenticated"
+    status = 401
+
+    def __init__(self, reason: str = "No token was sent.") -> None:
+        self.reason = reason
+        super().__init__(
+            f"{reason} Make one with `signoff token create NAME` and pass it in "
+            "SIGNOFF_TOKEN."
+        )
+
+
+class NotAllowed(CallerError):
+    """Somebody known who may not do this; the reason says what would be needed."""
+
+    code = "not_allowed"
+    status = 403
+
+    def __init__(self, principal: str, reason: str) -> None:
+        self.principal, self.reason = principal, reason
+        super().__init__(f"{principal} may not do this: {reason}")
+
+
+class NoCheckpointer(CallerError):
+    """A graph without a checkpointer or a thread id could never be resumed."""
+
+    code = "no_checkpointer"
+
+    def __init__(self, missing: str) -> None:
+        self.missing = missing
+        cure = (
+            "compile the graph with one, e.g. create_agent(..., "
+            "checkpointer=SqliteSaver.from_conn_string('threads.db')) "
+            "or builder.compile(checkpointer=...)"
+            if missing == "checkpointer"
+            else "pass config={'configurable': {'thread_id': '...'}} when you invoke it"
+        )
+        super().__init__(
+            f"This graph has no {missing}, so a call that waits for a person could "
+            f"never go on: {cure}."
+        )
+
+
+class UnknownThread(CallerError):
+    """There is no such thread to resume; nothing was started."""
+
+    code = "unknown_thread"
+    status = 404
+
+    def __init__(self, thread: str) -> None:
+        self.thread = thread
+        super().__init__(
+            f"Thread {thread!r} has no saved state to go on from, so nothing was run. "
+            "Check the id, or start it with an input."
+        )
+
+
+class CannotSettle(CallerError):
+    """Only an entry whose outcome is unknown can be settled by a person."""
+
+    code = "cannot_settle"
+    status = 409
+
+    def __init__(self, entry_id: str, state: str) -> None:
+        self.entry_id, self.state = entry_id, state
+        super().__init__(f"{entry_id} is {state}; only an unknown outcome is settled.")
+
+
+class InvalidSetting(CallerError):
+    """A setting that makes no sense; the message says which values do."""
+
+    code = "invalid_setting"
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(f"{name}: {reason}")
+
+
+class AlreadyDecided(LostRace):
+    """The request is settled: by whom, how and when.
+
+    Attributes:
+        outcome: The status that the request has now, e.g. `rejected`.
+        by: Who settled it, or None if its deadline did.
+        at: When, microseconds since 1970 UTC on the database clock.
+    """
+
+    code = "already_decided"
+
+    def __init__(
+        self, request_id: str, outcome: str, by: str | None, at: int | None
+    ) -> None:
+        self.request_id, self.outcome, self.by, self.at = request_id, outcome, by, at
+        who = "its deadline" if by is None else by
+        super().__init__(f"{request_id} was already {outcome} by {who}.")
+
+
+class AttemptsExhausted(LostRace):
+    """The approval doesn't cover another attempt at running the call."""
+
+    code = "attempts_exhausted"
+
+    def __init__(self, entry_id: str, allowed: int) -> None:
+        self.entry_id, self.allowed = entry_id, allowed
+        super().__init__(
+            f"{entry_id} was approved for {allowed} attempt(s) and has used them. "
+            "A rule's `attempts=` allows more."
+        )
+
+
+class CallNotRecorded(WorldError):
+    """The store is down. Says nothing of its cause: the model may read this."""
+
+    code = "call_not_recorded"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This call could not be recorded, so it was not run. "
+            "The operator's log names the cause; try again later."
+        )
+
+
+class StorageUnavailable(WorldError):
+    """The database can't be opened, read or written; nothing was half done."""
+
+    code = "storage_unavailable"
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(
+            f"The database {url} can't be used: {reason}. "
+            "Check the address, that the file or server exists and may be written."
+        )
+
+
+class SchemaTooNew(WorldError):
+    """A newer signoff migrated this database; this one leaves it alone."""
+
+    code = "schema_too_new"
+
+    def __init__(self, found: int, supported: int) -> None:
+        self.found, self.supported = found, supported
+        super().__init__(
+            f"The database has schema {found}, this signoff knows up to {supported}. "
+            "Upgrade signoff: `pip install -U signoff`."
+        )
+
+
+class ServerUnreachable(WorldError):
+    """No signoff server answers at that address."""
+
+    code = "server_unreachable"
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(
+            f"No signoff server answers at {url} ({reason}). "
+            "Start one with `signoff serve`, or correct SIGNOFF_STORE."
+        )
+
+
+class PortTaken(WorldError):
+    """Another program listens on that port."""
+
+    code = "port_taken"
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port = host, port
+        super().__init__(
+            f"Port {port} on {host} is taken by another program. "
+            f"Choose another with --port, or --port 0 for any free one."
+        )
