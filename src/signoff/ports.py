@@ -1,0 +1,169 @@
+"""What the use cases need from the outside. One implementation each, two databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from signoff.domain.actions import Action, ToolTraits
+from signoff.domain.journal import Entry, EntryState
+from signoff.domain.ledger import Event, Fact
+from signoff.domain.principals import Principal, Token
+from signoff.domain.requests import Request, Status, Vote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruled:
+    """The recorded verdict on an action: made once, never again on a resume."""
+
+    action: Action
+    action_id: str
+    verdict: str
+    rule: str
+    policy_version: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownTool:
+    """A tool that an agent was seen to have; edits may switch to it.
+
+    Attributes:
+        schema: JSON Schema of its arguments, or None if it declares none.
+    """
+
+    agent: str
+    name: str
+    description: str
+    schema: Mapping[str, Any] | None
+    traits: ToolTraits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wakeup:
+    """A thread that has something to go on with.
+
+    Attributes:
+        version: Changes with every new reason, so that none is lost.
+    """
+
+    thread: str
+    agent: str | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which requests to list; None means any.
+
+    Attributes:
+        order: `deadline`, `newest` or `risk`.
+        cursor: Where the last page ended, from `Page.next`.
+        limit: At most 200.
+    """
+
+    status: Status | None = Status.PENDING
+    thread: str | None = None
+    agent: str | None = None
+    tool: str | None = None
+    team: str | None = None
+    risk: str | None = None
+    order: str = "deadline"
+    cursor: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page of requests, and the cursor of the next one, if there is one."""
+
+    requests: tuple[Request, ...]
+    next: str | None
+
+
+class Reading(Protocol):
+    """Reads; each statement sees what is committed."""
+
+    def now(self) -> int: ...
+    def request(self, request_id: str) -> Request | None: ...
+    def requests_like(self, prefix: str) -> Sequence[str]: ...
+    def request_of(self, action_id: str) -> Request | None: ...
+    def requests_of_thread(self, thread: str) -> Sequence[Request]: ...
+    def ruled(self, action_id: str) -> str | None: ...
+    def page(self, wanted: Filter) -> Page: ...
+    def count(self, wanted: Filter) -> int: ...
+    def votes(self, request_id: str) -> Sequence[Vote]: ...
+    def entry(self, entry_id: str) -> Entry | None: ...
+    def entries(
+        self, *, thread: str | None, state: EntryState | None, limit: int
+    ) -> Sequence[Entry]: ...
+    def entries_of_thread(self, thread: str) -> Sequence[Entry]: ...
+    def events(self, thread: str) -> Sequence[Event]: ...
+    def events_about(self, thread: str, subjects: Sequence[str]) -> Sequence[Event]: ...
+    def heads(self) -> Iterable[tuple[str, int, str]]: ...
+    def due(self, limit: int) -> Sequence[str]: ...
+    def wakeups(self, agent: str | None) -> Sequence[Wakeup]: ...
+    def people(self) -> Sequence[Principal]: ...
+    def token(self, secret_hash: str) -> Token | None: ...
+    def tokens(self) -> Sequence[Token]: ...
+    def tools(self, agent: str | None = None) -> Sequence[KnownTool]: ...
+    def policy(self, version: str) -> Sequence[Mapping[str, Any]] | None: ...
+    def changed(self) -> int: ...
+
+
+class Writing(Reading, Protocol):
+    """One transaction on one thread: its moves, its ledger events, its wake-up.
+
+    It holds the thread's chain from the first statement, so moves of one thread
+    queue up and a transaction of two threads doesn't exist. Each move is one
+    conditional statement and says whether it happened.
+    """
+
+    def record(self, *facts: Fact) -> None: ...
+    def add_actions(self, ruled: Sequence[Ruled]) -> None: ...
+    def add_request(self, request: Request) -> bool: ...
+    def add_vote(self, vote: Vote) -> bool: ...
+    def touch_request(self, request: Request) -> bool: ...
+    def amend_request(self, request: Request, *, was: Request) -> bool: ...
+    def settle_request(
+        self,
+        request: Request,
+        to: Status,
+        *,
+        by: str | None,
+        outcome: Mapping[str, Any],
+        late: bool = False,
+    ) -> bool: ...
+    def add_entry(self, entry: Entry, *, request: Request | None) -> bool: ...
+    def restart_entry(
+        self, entry: Entry, move: str, *, worker: str, lease: int
+    ) -> bool: ...
+    def move_entry(
+        self,
+        entry: Entry,
+        move: str,
+        *,
+        result: bytes | None = None,
+        summary: str | None = None,
+        lapsed: bool = False,
+    ) -> bool: ...
+    def wake(self, agent: str | None) -> None: ...
+    def add_token(self, token: Token, secret_hash: str) -> None: ...
+    def revoke_token(self, token_id: str) -> bool: ...
+    def add_tools(self, tools: Sequence[KnownTool]) -> None: ...
+    def add_policy(self, version: str, rules: Sequence[Mapping[str, Any]]) -> bool: ...
+
+
+class Store(Protocol):
+    """Where everything is kept."""
+
+    @property
+    def url(self) -> str: ...
+    def reading(self) -> AbstractContextManager[Reading]: ...
+    def snapshot(self) -> AbstractContextManager[Reading]: ...
+    def writing(self, thread: str) -> AbstractContextManager[Writing]: ...
+    def beat(self, held: Sequence[tuple[str, int]], lease: int) -> None: ...
+    def done_waking(self, wakeup: Wakeup) -> None: ...
+    def close(self) -> None: ...

@@ -1,0 +1,194 @@
+"""Engines for both databases, and what differs between them."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from signoff.domain.errors import InvalidSetting, StorageUnavailable
+
+MODE: Final = "signoff_mode"
+WAIT_S: Final = 30
+CONNECT_S: Final = 10
+POOL_SIZE: Final = 8
+# The begin of a SQLite transaction; a writer's is the default.
+_BEGINS: Final = {"reading": None, "snapshot": "BEGIN", None: "BEGIN IMMEDIATE"}
+
+CLOCKS: Final = {
+    # Milliseconds: julianday('now') holds them exactly, and stays fixed in a statement.
+    "sqlite": (
+        "(CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)"
+        " * 1000 + {offset})"
+    ),
+    # Not now(): that is the start of the transaction, stale after waiting for a lock.
+    "postgresql": (
+        "(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + {offset})"
+    ),
+}
+
+
+def read_url(url: str) -> URL:
+    """Check a store's address and name its driver.
+
+    Raises:
+        InvalidSetting: If it isn't sqlite:///file or postgresql://...
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise _not_a_store(url) from None
+    name = parsed.get_backend_name()
+    if name in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if name != "sqlite":
+        raise _not_a_store(url)
+    if parsed.database in {None, "", ":memory:"}:
+        raise InvalidSetting(
+            "store", "an in-memory database is lost with the process; name a file."
+        )
+    return parsed.set(drivername="sqlite+pysqlite")
+
+
+def make_engine(url: str) -> Engine:
+    """An engine with the durability and locking that the promises need."""
+    parsed = read_url(url)
+    engine = _make(parsed)
+    _forget_after_fork(engine)
+    return engine
+
+
+def _make(parsed: URL) -> Engine:
+    try:
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite(parsed)
+        return _postgresql(parsed)
+    except (ImportError, NoSuchModuleError) as error:
+        raise InvalidSetting(
+            "store", "PostgreSQL needs an extra: pip install 'signoff[postgres]'."
+        ) from error
+
+
+def readers(engine: Engine) -> Engine:
+    """The same pool, for reads: each statement on its own, no transaction held."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(**{MODE: "reading"})
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def snapshots(engine: Engine) -> Engine:
+    """The same pool, for reads that all see one moment; no writer waits for them."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(**{MODE: "snapshot"})
+    return engine.execution_options(isolation_level="REPEATABLE READ")
+
+
+@contextmanager
+def storage_errors(engine: Engine) -> Iterator[None]:
+    """Turn the driver's errors into StorageUnavailable, with their cause kept."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise unavailable(engine.url, error.orig or error) from error
+    except SQLAlchemyError as error:
+        raise unavailable(engine.url, error) from error
+
+
+def unavailable(url: URL, error: BaseException) -> StorageUnavailable:
+    """The error with the address but not its password."""
+    reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    return StorageUnavailable(shown_url(url), reason)
+
+
+def shown_url(url: URL) -> str:
+    """The address without its password, which may stand in two places."""
+    open_keys = {key: url.query[key] for key in ("host", "port") if key in url.query}
+    plain = url.set(drivername=url.get_backend_name(), query=open_keys)
+    return plain.render_as_string(hide_password=True)
+
+
+def _postgresql(url: URL) -> Engine:
+    waits = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_S}
+    engine = create_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_SIZE,
+        pool_pre_ping=True,
+        # Whatever the server's default is: after waiting for the chain's lock, a
+        # statement must see what was committed meanwhile.
+        isolation_level="READ COMMITTED",
+        connect_args=waits,
+    )
+    event.listen(engine, "connect", _configure_postgresql)
+    return engine
+
+
+def _configure_postgresql(dbapi: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    # A worker that is frozen inside a transaction must not stop its thread for ever.
+    cursor = dbapi.cursor()
+    cursor.execute(f"SET lock_timeout = '{WAIT_S}s'")
+    cursor.execute(f"SET idle_in_transaction_session_timeout = '{2 * WAIT_S}s'")
+    cursor.close()
+    dbapi.commit()
+
+
+def _forget_after_fork(engine: Engine) -> None:
+    """A child must open connections of its own; two on one socket garble each other."""
+    reference = weakref.ref(engine)
+
+    def forget() -> None:
+        kept = reference()
+        if kept is not None:
+            kept.dispose(close=False)
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=forget)
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_SIZE,
+        connect_args={"timeout": WAIT_S, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(dbapi: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    # The driver's own implicit BEGIN is deferred: a transaction that reads and then
+    # writes would fail at once with SQLITE_BUSY_SNAPSHOT whatever the time-out says.
+    dbapi.isolation_level = None
+    for pragma in (
+        f"busy_timeout = {WAIT_S * 1000}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+    ):
+        dbapi.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    options: Any = connection.get_execution_options()
+    begin = _BEGINS[options.get(MODE)]
+    if begin is not None:
+        connection.exec_driver_sql(begin)
+
+
+def _not_a_store(url: str) -> InvalidSetting:
+    shown = re.sub(r"//[^@]*@", "//***@", url)
+    return InvalidSetting(
+        "store", f"{shown!r} is neither sqlite:///file.db nor postgresql://host/name."
+    )

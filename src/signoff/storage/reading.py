@@ -1,0 +1,219 @@
+"""Reads: each method is one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Executable,
+    Table,
+    bindparam,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    union,
+)
+
+from signoff.domain.journal import Entry, EntryState
+from signoff.domain.ledger import GENESIS, Event
+from signoff.domain.principals import Principal, PrincipalKind, Token
+from signoff.domain.requests import Request, Vote
+from signoff.ports import Filter, KnownTool, Page, Wakeup
+from signoff.storage import paging, rows
+from signoff.storage import tables as t
+from signoff.storage.engine import CLOCKS
+
+_REQUEST: Final = select(t.requests).where(t.requests.c.id == bindparam("id"))
+_REQUEST_OF: Final = (
+    select(t.requests)
+    .where(t.requests.c.action_id == bindparam("action_id"))
+    .order_by(t.requests.c.ask.desc())
+    .limit(1)
+)
+_ENTRY: Final = select(t.entries).where(t.entries.c.id == bindparam("id"))
+_IN_FLIGHT: Final = 100
+_VERDICT: Final = select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
+
+
+class SqlReading:
+    """The reads of the port, on one connection."""
+
+    def __init__(self, connection: Connection, offset: int) -> None:
+        self._connection = connection
+        self._clock = CLOCKS[connection.dialect.name].format(offset=int(offset))
+
+    def now(self) -> int:
+        return int(self._connection.execute(text(f"SELECT {self._clock}")).scalar_one())
+
+    def request(self, request_id: str) -> Request | None:
+        row = self._one(_REQUEST, id=request_id)
+        return None if row is None else rows.request_from(row)
+
+    def requests_like(self, prefix: str) -> Sequence[str]:
+        column = t.requests.c.id
+        # Ids end in hexadecimal: "g" is after all of them under any collation.
+        found = select(column).where(column >= prefix, column < prefix + "g").limit(3)
+        return list(self._connection.execute(found).scalars())
+
+    def request_of(self, action_id: str) -> Request | None:
+        row = self._one(_REQUEST_OF, action_id=action_id)
+        return None if row is None else rows.request_from(row)
+
+    def requests_of_thread(self, thread: str) -> Sequence[Request]:
+        columns = t.requests.c
+        found = (
+            select(t.requests)
+            .where(columns.thread == thread)
+            .order_by(columns.asked_at, columns.id)
+        )
+        return [rows.request_from(row) for row in self._all(found)]
+
+    def ruled(self, action_id: str) -> str | None:
+        found = self._connection.execute(_VERDICT, {"id": action_id}).scalar()
+        return None if found is None else str(found)
+
+    def page(self, wanted: Filter) -> Page:
+        found = self._all(paging.page_statement(wanted))
+        shown = found[: wanted.limit]
+        more = len(found) > wanted.limit
+        return Page(
+            requests=tuple(rows.request_from(row) for row in shown),
+            next=paging.cursor_after(wanted, shown[-1]) if more else None,
+        )
+
+    def count(self, wanted: Filter) -> int:
+        return int(
+            self._connection.execute(paging.count_statement(wanted)).scalar_one()
+        )
+
+    def votes(self, request_id: str) -> Sequence[Vote]:
+        found = (
+            select(t.votes)
+            .where(t.votes.c.request_id == request_id)
+            .order_by(t.votes.c.at, t.votes.c.principal)
+        )
+        return [rows.vote_from(row) for row in self._all(found)]
+
+    def entry(self, entry_id: str) -> Entry | None:
+        row = self._one(_ENTRY, id=entry_id)
+        return None if row is None else rows.entry_from(row)
+
+    def entries(
+        self, *, thread: str | None, state: EntryState | None, limit: int
+    ) -> Sequence[Entry]:
+        columns = t.entries.c
+        found = select(t.entries).order_by(columns.started_at, columns.id).limit(limit)
+        if thread is not None:
+            found = found.where(columns.thread == thread)
+        if state is not None:
+            found = found.where(columns.state == state.value)
+        return [rows.entry_from(row) for row in self._all(found)]
+
+    def entries_of_thread(self, thread: str) -> Sequence[Entry]:
+        found = select(t.entries).where(t.entries.c.thread == thread)
+        return [rows.entry_from(row) for row in self._all(found)]
+
+    def events(self, thread: str) -> Sequence[Event]:
+        found = select(t.events).where(t.events.c.thread == thread)
+        return [
+            rows.event_from(row) for row in self._all(found.order_by(t.events.c.seq))
+        ]
+
+    def events_about(self, thread: str, subjects: Sequence[str]) -> Sequence[Event]:
+        found = (
+            select(t.events)
+            .where(t.events.c.thread == thread, t.events.c.subject.in_(subjects))
+            .order_by(t.events.c.seq)
+        )
+        return [rows.event_from(row) for row in self._all(found)]
+
+    def heads(self) -> Iterable[tuple[str, int, str]]:
+        columns = t.chains.c
+        kept = select(columns.thread, columns.seq, columns.head)
+        # What stands in a table without a chain has lost it, or never had one.
+        bare = [
+            select(table.c.thread, literal(0), literal(GENESIS)).where(
+                table.c.thread.not_in(select(columns.thread))
+            )
+            for table in (t.events, t.requests, t.entries)
+        ]
+        found = union(kept, *bare).order_by("thread")
+        return [(row[0], row[1], row[2]) for row in self._connection.execute(found)]
+
+    def due(self, limit: int) -> Sequence[str]:
+        columns = t.requests.c
+        found = (
+            select(columns.id)
+            .where(columns.status == "pending", columns.expires_at <= self._clock_now())
+            .order_by(columns.expires_at)
+            .limit(limit)
+        )
+        return list(self._connection.execute(found).scalars())
+
+    def wakeups(self, agent: str | None) -> Sequence[Wakeup]:
+        columns = t.wakeups.c
+        found = select(columns.thread, columns.agent, columns.version)
+        found = found.order_by(columns.since, columns.thread).limit(100)
+        if agent is not None:
+            found = found.where(columns.agent == agent)
+        return [Wakeup(**row) for row in self._all(found)]
+
+    def people(self) -> Sequence[Principal]:
+        columns = t.tokens.c
+        found = select(t.tokens).where(
+            columns.kind == PrincipalKind.PERSON.value,
+            columns.revoked_at.is_(None),
+            (columns.expires_at.is_(None)) | (columns.expires_at > self._clock_now()),
+        )
+        return [rows.principal_from(row) for row in self._all(found)]
+
+    def token(self, secret_hash: str) -> Token | None:
+        columns = t.tokens.c
+        found = select(t.tokens).where(
+            columns.secret_hash == secret_hash,
+            columns.revoked_at.is_(None),
+            (columns.expires_at.is_(None)) | (columns.expires_at > self._clock_now()),
+        )
+        row = self._one(found)
+        return None if row is None else rows.token_from(row)
+
+    def tokens(self) -> Sequence[Token]:
+        found = select(t.tokens).order_by(t.tokens.c.created_at, t.tokens.c.id)
+        return [rows.token_from(row) for row in self._all(found)]
+
+    def tools(self, agent: str | None = None) -> Sequence[KnownTool]:
+        found = select(t.tools).order_by(t.tools.c.agent, t.tools.c.name)
+        if agent is not None:
+            found = found.where(t.tools.c.agent == agent)
+        return [rows.tool_from(row) for row in self._all(found)]
+
+    def policy(self, version: str) -> Sequence[Mapping[str, Any]] | None:
+        found = select(t.policies.c.rules).where(t.policies.c.version == version)
+        value: Any = rows.from_json(self._connection.execute(found).scalar())
+        return value  # type: ignore[no-any-return]
+
+    def changed(self) -> int:
+        return self._newest(t.requests) + self._newest(t.entries)
+
+    def _newest(self, table: Table) -> int:
+        # Not the newest alone: a slower transaction may commit an older time after it.
+        newest = select(table.c.changed_at)
+        newest = newest.order_by(table.c.changed_at.desc()).limit(_IN_FLIGHT)
+        found = select(func.sum(newest.subquery().c.changed_at))
+        return int(self._connection.execute(found).scalar() or 0)
+
+    def _clock_now(self) -> ColumnElement[int]:
+        # A subquery is read once; PostgreSQL seeks no index with a volatile function.
+        return select(literal_column(self._clock, BigInteger)).scalar_subquery()
+
+    def _one(self, statement: Executable, **values: object) -> rows.Row | None:
+        return self._connection.execute(statement, values).mappings().first()
+
+    def _all(self, statement: Executable) -> Sequence[rows.Row]:
+        return self._connection.execute(statement).mappings().all()

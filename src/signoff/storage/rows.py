@@ -1,0 +1,249 @@
+"""Rows to domain objects and back. JSON columns keep 1.0 and 1 apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from signoff.domain.actions import ToolTraits
+from signoff.domain.journal import Entry, EntryState
+from signoff.domain.ledger import Event, Fact
+from signoff.domain.policy import Risk
+from signoff.domain.principals import Principal, PrincipalKind, Token
+from signoff.domain.requests import Request, RequestKind, Status, Terms, Vote
+from signoff.ports import KnownTool, Ruled
+
+Row = Mapping[Any, Any]
+
+
+def to_json(value: object) -> str:
+    """A JSON text; what it can't hold was refused before."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def opt_json(value: object) -> str | None:
+    """A JSON text, or NULL for None."""
+    return None if value is None else to_json(value)
+
+
+def from_json(text: str | None) -> Any:  # noqa: ANN401 - any JSON value
+    """The value of a JSON text; None for NULL."""
+    return None if text is None else json.loads(text)
+
+
+def action_row(ruled: Ruled, at: int) -> dict[str, Any]:
+    action, context = ruled.action, ruled.action.context
+    return {
+        "id": ruled.action_id,
+        "thread": context.thread,
+        "message_id": action.message_id,
+        "call_id": action.call_id,
+        "agent": context.agent,
+        "user_id": context.user,
+        "team": context.team,
+        "tool": action.tool,
+        "args": to_json(action.args),
+        "traits": to_json(asdict(action.traits)),
+        "verdict": ruled.verdict,
+        "rule": ruled.rule,
+        "policy_version": ruled.policy_version,
+        "error": ruled.error,
+        "proposed_at": at,
+    }
+
+
+def request_row(request: Request) -> dict[str, Any]:
+    return {
+        "id": request.id,
+        "kind": request.kind.value,
+        "action_id": request.action_id,
+        "ask": request.ask,
+        "thread": request.thread,
+        "agent": request.agent,
+        "user_id": request.user,
+        "team": request.team,
+        "proposed": to_json(request.proposed),
+        "status": request.status.value,
+        "asked_at": request.asked_at,
+        "expires_at": request.expires_at,
+        "changed_at": request.changed_at,
+        "settled_at": request.settled_at,
+        "settled_by": request.settled_by,
+        "outcome": opt_json(request.outcome),
+        "valid_until": request.valid_until,
+        **content_row(request),
+    }
+
+
+def content_row(request: Request) -> dict[str, Any]:
+    """The columns that an edit changes."""
+    return {
+        "tool": request.tool,
+        "args": to_json(request.args),
+        "schema": opt_json(request.schema),
+        "description": request.description,
+        "digest": request.digest,
+        "revision": request.revision,
+        "risk": request.risk,
+        "risk_rank": Risk(request.risk).rank,
+        "rule": request.rule,
+        "policy_version": request.policy_version,
+        "note": request.note,
+        "terms": to_json(asdict(request.terms)),
+    }
+
+
+def request_from(row: Row) -> Request:
+    return Request(
+        id=row["id"],
+        kind=RequestKind(row["kind"]),
+        action_id=row["action_id"],
+        ask=row["ask"],
+        thread=row["thread"],
+        agent=row["agent"],
+        user=row["user_id"],
+        team=row["team"],
+        tool=row["tool"],
+        args=from_json(row["args"]),
+        proposed=from_json(row["proposed"]),
+        schema=from_json(row["schema"]),
+        description=row["description"],
+        digest=row["digest"],
+        revision=row["revision"],
+        status=Status(row["status"]),
+        risk=row["risk"],
+        rule=row["rule"],
+        policy_version=row["policy_version"],
+        terms=terms_from(from_json(row["terms"])),
+        note=row["note"],
+        asked_at=row["asked_at"],
+        expires_at=row["expires_at"],
+        changed_at=row["changed_at"],
+        settled_at=row["settled_at"],
+        settled_by=row["settled_by"],
+        outcome=from_json(row["outcome"]),
+        valid_until=row["valid_until"],
+    )
+
+
+def terms_from(data: Mapping[str, Any]) -> Terms:
+    reviewers = data["reviewers"]
+    return Terms(
+        **{
+            **data,
+            "reviewers": None if reviewers is None else tuple(reviewers),
+            "decisions": tuple(data["decisions"]),
+        }
+    )
+
+
+def vote_row(vote: Vote) -> dict[str, Any]:
+    return asdict(vote)
+
+
+def vote_from(row: Row) -> Vote:
+    return Vote(**row)
+
+
+def entry_row(entry: Entry) -> dict[str, Any]:
+    row = asdict(entry)
+    row["idempotency_key"] = row.pop("key")
+    row["state"] = entry.state.value
+    row["idempotent"] = int(entry.idempotent)
+    row["changed_at"] = entry.started_at
+    return row
+
+
+def entry_from(row: Row) -> Entry:
+    data = {name: row[name] for name in row if name != "changed_at"}
+    data["key"] = data.pop("idempotency_key")
+    data["state"] = EntryState(data["state"])
+    data["idempotent"] = bool(data["idempotent"])
+    return Entry(**data)
+
+
+def event_row(event: Event) -> dict[str, Any]:
+    fact = event.fact
+    return {
+        "thread": event.thread,
+        "seq": event.seq,
+        "at": event.at,
+        "kind": fact.kind,
+        "subject": fact.subject,
+        "actor": fact.actor,
+        "channel": fact.channel,
+        "body": to_json(fact.body),
+        "previous": event.previous,
+        "hash": event.hash,
+    }
+
+
+def event_from(row: Row) -> Event:
+    fact = Fact(
+        kind=row["kind"],
+        subject=row["subject"],
+        actor=row["actor"],
+        channel=row["channel"],
+        body=_body(row["body"]),
+    )
+    return Event(
+        thread=row["thread"],
+        seq=row["seq"],
+        at=row["at"],
+        fact=fact,
+        previous=row["previous"],
+        hash=row["hash"],
+    )
+
+
+def _body(text: str) -> Mapping[str, Any]:
+    try:
+        return dict(from_json(text))
+    except (TypeError, ValueError):
+        # Somebody wrote here; its hash can't match, so an audit shows it.
+        return {"unreadable": text}
+
+
+def token_row(token: Token) -> dict[str, Any]:
+    return {
+        **asdict(token),
+        "kind": token.kind.value,
+        "groups": to_json(token.groups),
+    }
+
+
+def token_from(row: Row) -> Token:
+    data = {key: row[key] for key in row if key != "secret_hash"}
+    data["kind"] = PrincipalKind(row["kind"])
+    data["groups"] = tuple(from_json(row["groups"]))
+    return Token(**data)
+
+
+def principal_from(row: Row) -> Principal:
+    return Principal(
+        id=row["principal"],
+        kind=PrincipalKind(row["kind"]),
+        groups=frozenset(from_json(row["groups"])),
+    )
+
+
+def tool_row(tool: KnownTool) -> dict[str, Any]:
+    return {
+        "agent": tool.agent,
+        "name": tool.name,
+        "description": tool.description,
+        "schema": opt_json(tool.schema),
+        "traits": to_json(asdict(tool.traits)),
+    }
+
+
+def tool_from(row: Row) -> KnownTool:
+    return KnownTool(
+        agent=row["agent"],
+        name=row["name"],
+        description=row["description"],
+        schema=from_json(row["schema"]),
+        traits=ToolTraits(**from_json(row["traits"])),
+    )

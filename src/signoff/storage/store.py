@@ -1,0 +1,104 @@
+"""The store: opens transactions on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, text, tuple_
+
+from signoff.clock import Clock
+from signoff.ports import Reading, Wakeup, Writing
+from signoff.storage import tables as t
+from signoff.storage.engine import (
+    CLOCKS,
+    make_engine,
+    readers,
+    shown_url,
+    snapshots,
+    storage_errors,
+)
+from signoff.storage.migrate import migrate
+from signoff.storage.reading import SqlReading
+from signoff.storage.writing import SqlWriting
+
+
+class SqlStore:
+    """Everything that signoff keeps, in one SQLite file or PostgreSQL database."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self.engine = engine
+        self._readers = readers(engine)
+        self._snapshots = snapshots(engine)
+        self._clock = clock
+
+    @property
+    def url(self) -> str:
+        """The address, without the password."""
+        return shown_url(self.engine.url)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """Reads, each on its own; nothing is locked."""
+        with storage_errors(self.engine), self._readers.connect() as connection:
+            yield SqlReading(connection, self._clock.offset_us)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reading]:
+        """Reads that all see one moment; nothing is locked."""
+        with storage_errors(self.engine), self._snapshots.connect() as connection:
+            yield SqlReading(connection, self._clock.offset_us)
+
+    @contextmanager
+    def writing(self, thread: str) -> Iterator[Writing]:
+        """One transaction on one thread; it commits if the block doesn't raise."""
+        with storage_errors(self.engine), self.engine.begin() as connection:
+            writing = SqlWriting(connection, self._clock.offset_us, thread)
+            yield writing
+            writing.seal()
+
+    def beat(self, held: Sequence[tuple[str, int]], lease: int) -> None:
+        """Say that the workers of these attempts (entry, number) are alive."""
+        columns = t.entries.c
+        dialect = self.engine.dialect.name
+        until = CLOCKS[dialect].format(offset=self._clock.offset_us)
+        statement = (
+            t.entries.update()
+            .where(
+                tuple_(columns.id, columns.attempt).in_(held),
+                columns.state == "running",
+            )
+            .values(lease_until=text(f"{until} + {int(lease)}"))
+        )
+        with storage_errors(self.engine), self.engine.begin() as connection:
+            connection.execute(statement)
+
+    def done_waking(self, wakeup: Wakeup) -> None:
+        """Forget a wake-up, unless a new reason has come since."""
+        columns = t.wakeups.c
+        statement = t.wakeups.delete().where(
+            columns.thread == wakeup.thread, columns.version == wakeup.version
+        )
+        with storage_errors(self.engine), self.engine.begin() as connection:
+            connection.execute(statement)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def open_store(url: str, *, clock: Clock | None = None) -> SqlStore:
+    """Open a store and bring its schema up to date.
+
+    Raises:
+        InvalidSetting: If the address is no store's.
+        StorageUnavailable: If the database can't be opened.
+        SchemaTooNew: If a newer signoff migrated it.
+    """
+    engine = make_engine(url)
+    try:
+        migrate(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return SqlStore(engine, Clock() if clock is None else clock)

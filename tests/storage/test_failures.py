@@ -1,0 +1,113 @@
+"""A database that can't be used: one clear error, quickly, without its password."""
+
+import socket
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from signoff import Signoff
+from signoff.domain.errors import InvalidSetting, StorageUnavailable
+from signoff.storage import open_store
+from signoff.storage.engine import CONNECT_S, make_engine, read_url
+from tests.support import free_port
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is no database\n" * 100, b"\0" * 5000, b"SQLite format 3\0junk"]
+)
+def test_a_file_that_is_no_database(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "garbage.db"
+    file.write_bytes(content)
+    with pytest.raises(StorageUnavailable, match="Check the address") as refused:
+        Signoff(f"sqlite:///{file}")
+    assert str(file) in str(refused.value)
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["", "missing/signoff.db"])
+def test_a_path_that_is_no_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StorageUnavailable, match="unable to open database file"):
+        Signoff(f"sqlite:///{tmp_path / name}")
+
+
+def test_a_half_written_file(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'half.db'}"
+    open_store(url).close()
+    whole = (tmp_path / "half.db").read_bytes()
+    (tmp_path / "half.db").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(StorageUnavailable, match="malformed"):
+        Signoff(url).audit()
+
+
+def test_no_server_there() -> None:
+    url = f"postgresql://ann:s3cret@127.0.0.1:{free_port()}/signoff"
+    with pytest.raises(StorageUnavailable, match="refused") as refused:
+        Signoff(url)
+    assert "s3cret" not in str(refused.value)
+    assert "ann:***@127.0.0.1" in str(refused.value)
+
+
+def test_a_password_in_the_query_is_not_shown() -> None:
+    url = f"postgresql://127.0.0.1:{free_port()}/signoff?user=ann&password=s3cret"
+    with pytest.raises(StorageUnavailable) as refused:
+        Signoff(url)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        started = monotonic()
+        with pytest.raises(StorageUnavailable, match="timeout"):
+            Signoff(f"postgresql://127.0.0.1:{port}/signoff")
+        assert monotonic() - started < CONNECT_S + 10
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("", "neither sqlite"),
+        ("signoff.db", "neither sqlite"),
+        ("mysql://ann:s3cret@host/db", r"//\*\*\*@host/db"),
+        ("postgres ql://ann:s3cret@host/db", r"//\*\*\*@host/db"),
+        ("http://127.0.0.1:8000", "neither sqlite"),
+        ("sqlite://", "in-memory"),
+        ("sqlite:///:memory:", "in-memory"),
+    ],
+)
+def test_addresses_of_no_store(url: str, problem: str) -> None:
+    with pytest.raises(InvalidSetting, match=problem) as refused:
+        make_engine(url)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_spellings_of_postgresql(scheme: str) -> None:
+    url = read_url(f"{scheme}://ann@host/db")
+    assert url.drivername == "postgresql+psycopg"
+
+
+def test_a_transaction_that_is_frozen_stops_its_thread_for_a_while_only(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signoff.storage.engine.WAIT_S", 1)
+    store = open_store(postgres_url)
+    with (
+        store.writing("other"),
+        pytest.raises(StorageUnavailable, match="lock timeout"),
+        store.writing("t"),
+        store.writing("t"),
+    ):
+        pytest.fail("two transactions hold one thread")
+    store.close()
+
+
+def test_a_server_with_another_isolation_by_default(postgres_url: str) -> None:
+    options = "&options=-c%20default_transaction_isolation%3Dserializable"
+    store = open_store(f"{postgres_url}{options}")
+    with store.engine.connect() as connection:
+        found = connection.exec_driver_sql("SHOW transaction_isolation").scalar()
+    store.close()
+    assert found == "read committed"
