@@ -1,0 +1,140 @@
+"""Checks the ledger, and the tables against the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Final
+
+from signoff.domain.actions import digest
+from signoff.domain.errors import SignoffError
+from signoff.domain.journal import EntryState
+from signoff.domain.ledger import Audit, Break, Event, verify
+from signoff.domain.requests import Request, Status, shown
+from signoff.ports import Reading, Store
+
+__all__ = ["Audit", "audit"]
+
+
+def audit(store: Store) -> Audit:
+    """Check every thread's chain against its head, and the tables against the chain."""
+    threads, total, breaks = 0, 0, list[Break]()
+    with store.snapshot() as reading:
+        for thread, seq, head in reading.heads():
+            events = reading.events(thread)
+            threads, total = threads + 1, total + len(events)
+            if broken := verify(thread, events, (seq, head)):
+                breaks.append(broken)
+            breaks.extend(_unreadable_too(reading, thread, events))
+    return Audit(threads=threads, events=total, breaks=tuple(breaks))
+
+
+def _unreadable_too(
+    reading: Reading, thread: str, events: Sequence[Event]
+) -> list[Break]:
+    try:
+        return list(_contradictions(reading, thread, events))
+    except (KeyError, TypeError, ValueError, SignoffError) as error:
+        shown_error = f"{type(error).__name__}: {error}"
+        problem = f"a row of this thread can't be read: {shown_error}"
+        return [Break(thread=thread, seq=0, problem=problem)]
+
+
+def _contradictions(
+    reading: Reading, thread: str, events: Sequence[Event]
+) -> Iterator[Break]:
+    rows = {request.id: request for request in reading.requests_of_thread(thread)}
+    told = _told(events)
+    for request_id, last in told.items():
+        if problem := _request_problem(rows.get(request_id), last):
+            yield Break(thread=thread, seq=last.seq, problem=f"{request_id}: {problem}")
+    for request_id in rows.keys() - told.keys():
+        problem = f"{request_id} is in the table, but the ledger never saw it asked"
+        yield Break(thread=thread, seq=0, problem=problem)
+    yield from _entry_contradictions(reading, thread, events)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What the ledger says of a request, up to its last event."""
+
+    seq: int
+    status: Status
+    digest: str
+    terms: object
+    by: str | None = None
+
+
+def _told(events: Iterable[Event]) -> Mapping[str, _Told]:
+    told: dict[str, _Told] = {}
+    for event in events:
+        fact, subject = event.fact, event.fact.subject
+        if fact.kind == "asked":
+            told[subject] = _pending(event, fact.body["digest"])
+        elif fact.kind == "edited":
+            told[subject] = _pending(event, fact.body["now"]["digest"])
+        elif fact.kind in _SETTLED and subject in told:
+            status = Status(fact.kind)
+            told[subject] = replace(
+                told[subject], seq=event.seq, status=status, by=fact.actor
+            )
+    return told
+
+
+def _pending(event: Event, shown_digest: str) -> _Told:
+    terms = event.fact.body["terms"]
+    return _Told(seq=event.seq, status=Status.PENDING, digest=shown_digest, terms=terms)
+
+
+def _request_problem(row: Request | None, told: _Told) -> str | None:
+    if row is None:
+        return f"the ledger has it as {told.status.value}, the table lost it"
+    if (row.status, row.settled_by) != (told.status, told.by):
+        said = f"{told.status.value} by {told.by}"
+        return (
+            f"the table says {row.status.value} by {row.settled_by}, the ledger {said}"
+        )
+    if row.digest != told.digest or digest(shown(row)) != told.digest:
+        return "the table shows something else than what the ledger saw asked"
+    if json.loads(json.dumps(asdict(row.terms))) != told.terms:
+        return "the table has other terms than the ledger"
+    return None
+
+
+def _entry_contradictions(
+    reading: Reading, thread: str, events: Iterable[Event]
+) -> Iterator[Break]:
+    told: dict[str, tuple[int, EntryState]] = {}
+    for event in events:
+        state = _state_after(event)
+        if state is not None:
+            told[event.fact.subject] = (event.seq, state)
+    rows = {e.id: e.state for e in reading.entries_of_thread(thread)}
+    for entry in sorted(rows.keys() | told.keys()):
+        seq, state = told.get(entry, (0, None))
+        if rows.get(entry) != state:
+            known, said = rows.get(entry, "nothing"), state or "nothing"
+            problem = f"{entry}: the table says {known}, the ledger {said}"
+            yield Break(thread=thread, seq=seq, problem=problem)
+
+
+def _state_after(event: Event) -> EntryState | None:
+    if event.fact.kind == "settled":
+        happened = event.fact.body["happened"]
+        return EntryState.DONE if happened else EntryState.FAILED
+    return _STATES.get(event.fact.kind) if _about_entry(event) else None
+
+
+def _about_entry(event: Event) -> bool:
+    return event.fact.subject.startswith("ent_")
+
+
+_SETTLED: Final = frozenset(s.value for s in Status if s is not Status.PENDING)
+_STATES: Final = {
+    "started": EntryState.RUNNING,
+    "suspended": EntryState.PREPARED,
+    "finished": EntryState.DONE,
+    "failed": EntryState.FAILED,
+    "lost": EntryState.UNKNOWN,
+}

@@ -1,0 +1,428 @@
+"""People decide. One winner; the digest they saw is the digest that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from signoff.domain.actions import (
+    Action,
+    Context,
+    ToolTraits,
+    canonical,
+    check_texts,
+    digest,
+)
+from signoff.domain.errors import (
+    AlreadyDecided,
+    DecisionNotOffered,
+    DigestMismatch,
+    InvalidEdit,
+    NotAllowed,
+    NotAuthenticated,
+    PayloadRefused,
+    RequestNotFound,
+)
+from signoff.domain.ledger import Fact
+from signoff.domain.policy import Policy, Ruling, Verdict
+from signoff.domain.principals import Principal
+from signoff.domain.requests import (
+    Approve,
+    Decision,
+    Edit,
+    Reject,
+    Request,
+    RequestKind,
+    Respond,
+    Status,
+    Terms,
+    Vote,
+    check_may_cancel,
+    check_may_decide,
+    shown,
+    tally,
+)
+from signoff.ports import KnownTool, Store, Writing
+from signoff.service.propose import flag_unreachable, joined, terms_of
+from signoff.service.schema import problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ballot:
+    """One decision on its way in: who says what, seeing which digest."""
+
+    decision: Decision
+    by: Principal
+    digest: str | None
+
+
+def decide(store: Store, policy: Policy, request_id: str, ballot: Ballot) -> Request:
+    """Take one person's decision on a request; the same one twice is one decision.
+
+    Returns:
+        The request as it stands afterwards: settled, or still gathering approvals.
+
+    Raises:
+        NotAuthenticated, RequestNotFound, NotAllowed, DecisionNotOffered: Refused.
+        DigestMismatch: The decision is about something else than what is asked now.
+        InvalidEdit: The edit doesn't fit the tool or the policy; the request waits on.
+        AlreadyDecided: Somebody else, or the deadline, was faster.
+    """
+    request = _find(store, request_id)
+    _check(request, ballot)
+    try:
+        return _decide(store, policy, request, ballot)
+    except _DeadlinePassed:
+        _expire(store, request)
+        raise _too_late(_find(store, request_id)) from None
+
+
+class _DeadlinePassed(Exception):
+    """The request's time was over inside the transaction, which is rolled back."""
+
+
+def _decide(store: Store, policy: Policy, request: Request, ballot: Ballot) -> Request:
+    amended = None
+    if isinstance(ballot.decision, Edit) and ballot.digest == request.digest:
+        _check_in_time(store, request)
+        amended = _amend(store, policy, request, ballot.decision)
+    with store.writing(request.thread) as tx:
+        current = tx.request(request.id) or request
+        if _already_said(tx, current, ballot):
+            return current
+        if current.status is not Status.PENDING:
+            raise _too_late(current)
+        _check_digest(current, ballot)
+        if isinstance(ballot.decision, Edit) and amended is None:
+            raise DigestMismatch(request.id, ballot.digest)
+        _vote(tx, current, amended, ballot)
+        return tx.request(request.id) or current
+
+
+def cancel(store: Store, request_id: str, *, by: Principal, reason: str) -> Request:
+    """Withdraw a request: nobody has to decide it any more, and it never runs.
+
+    Raises:
+        RequestNotFound: There is none.
+        NotAllowed: It is neither theirs nor theirs to decide.
+        AlreadyDecided: It is settled already.
+    """
+    check_principal(by)
+    check_texts({"reason": reason})
+    request = _find(store, request_id)
+    with store.writing(request.thread) as tx:
+        current = tx.request(request_id) or request
+        check_may_cancel(current, by)
+        if not settle(tx, current, Status.CANCELLED, by=by, said={"reason": reason}):
+            raise _too_late(current)
+        return tx.request(request_id) or current
+
+
+def expire_due(store: Store, limit: int = 100) -> int:
+    """Settle the requests whose deadline passed: silence is no. Returns how many."""
+    with store.reading() as reading:
+        due = [reading.request(request_id) for request_id in reading.due(limit)]
+    return sum(1 for request in due if request is not None and _expire(store, request))
+
+
+def settle(
+    tx: Writing,
+    request: Request,
+    to: Status,
+    *,
+    by: Principal | None,
+    said: Mapping[str, Any],
+) -> bool:
+    """Move a pending request to its end, with its event and its thread's wake-up."""
+    late = to in {Status.EXPIRED, Status.CANCELLED}
+    actor = None if by is None else by.id
+    if not tx.settle_request(request, to, by=actor, outcome=said, late=late):
+        return False
+    body = {"digest": request.digest, "revision": request.revision, **said}
+    tx.record(
+        Fact(
+            kind=to.value,
+            subject=request.id,
+            actor=actor,
+            channel=None if by is None else by.channel,
+            body=body,
+        )
+    )
+    tx.wake(request.agent)
+    return True
+
+
+def _expire(store: Store, request: Request) -> bool:
+    with store.writing(request.thread) as tx:
+        said = {"reason": "nobody answered in time"}
+        return settle(tx, request, Status.EXPIRED, by=None, said=said)
+
+
+def _find(store: Store, request_id: str) -> Request:
+    with store.reading() as reading:
+        request = reading.request(request_id)
+    if request is None:
+        raise RequestNotFound(request_id)
+    return request
+
+
+def _check_in_time(store: Store, request: Request) -> None:
+    with store.reading() as reading:
+        late = request.expires_at <= reading.now()
+    if late and request.status is Status.PENDING:
+        raise _DeadlinePassed
+
+
+def check_principal(by: object) -> None:
+    """Whether somebody says it at all; there is no identity to fall back on.
+
+    Raises:
+        NotAuthenticated: It isn't a principal.
+    """
+    if not isinstance(by, Principal):
+        raise NotAuthenticated("A decision needs a principal.")
+
+
+def _check(request: Request, ballot: Ballot) -> None:
+    check_principal(ballot.by)
+    check_texts(_texts(ballot.decision))
+    kind = ballot.decision.kind
+    approving = kind in {"approve", "edit"}
+    check_may_decide(request, ballot.by, approving=approving)
+    if kind not in request.terms.decisions:
+        raise DecisionNotOffered(request.id, kind, request.terms.decisions)
+
+
+def _check_digest(request: Request, ballot: Ballot) -> None:
+    if ballot.digest != request.digest:
+        raise DigestMismatch(request.id, ballot.digest)
+
+
+def _texts(decision: Decision) -> dict[str, str | None]:
+    said: dict[str, str | None] = {"reason": decision.reason}
+    if isinstance(decision, Respond):
+        said["message"] = decision.message
+    return said
+
+
+def _already_said(tx: Writing, request: Request, ballot: Ballot) -> bool:
+    """Whether this person said the same before, seeing the same."""
+    if isinstance(ballot.decision, Edit):
+        return _already_edited(tx, request, ballot, ballot.decision)
+    said = (ballot.by.id, ballot.decision.kind, ballot.digest)
+    if all((v.principal, v.kind, v.digest) != said for v in tx.votes(request.id)):
+        return False
+    told = {} if request.outcome is None else request.outcome
+    return told.get("message") == _texts(ballot.decision).get("message")
+
+
+def _already_edited(tx: Writing, request: Request, ballot: Ballot, edit: Edit) -> bool:
+    """Whether the ledger has this edit: a vote on it would carry its own digest."""
+    if ballot.digest == request.digest and request.status is Status.PENDING:
+        return False
+    wanted = {"tool": edit.tool, "args": edit.args}
+    for event in tx.events_about(request.thread, (request.id,)):
+        fact = event.fact
+        if fact.kind != "edited" or fact.actor != ballot.by.id:
+            continue
+        was, now = fact.body["was"], fact.body["now"]
+        asked = wanted | ({"tool": was["tool"]} if edit.tool is None else {})
+        made = {"tool": now["tool"], "args": now["args"]}
+        if was["digest"] == ballot.digest and asked == made:
+            return True
+    return False
+
+
+def _too_late(request: Request) -> AlreadyDecided:
+    return AlreadyDecided(
+        request.id, request.status.value, request.settled_by, request.settled_at
+    )
+
+
+def _vote(
+    tx: Writing, request: Request, amended: Request | None, ballot: Ballot
+) -> None:
+    if amended is not None:
+        request = _repropose(tx, request, amended, ballot)
+        if not _counts(request, ballot.by):
+            return
+    decision = ballot.decision
+    vote = _ballot_vote(tx, request, ballot)
+    tx.add_vote(vote)
+    body = {"digest": request.digest, "revision": request.revision, **_said(decision)}
+    tx.record(_fact("voted", request, ballot, {"decision": decision.kind, **body}))
+    to = tally(request, tx.votes(request.id))
+    if to is Status.PENDING:
+        moved = tx.touch_request(request)
+    else:
+        moved = settle(tx, request, to, by=ballot.by, said=_said(decision))
+    if not moved:
+        raise _DeadlinePassed
+
+
+def _ballot_vote(tx: Writing, request: Request, ballot: Ballot) -> Vote:
+    return Vote(
+        request_id=request.id,
+        revision=request.revision,
+        principal=ballot.by.id,
+        kind=ballot.decision.kind,
+        at=tx.now(),
+        channel=ballot.by.channel,
+        digest=request.digest,
+        reason=ballot.decision.reason,
+    )
+
+
+def _repropose(
+    tx: Writing, request: Request, amended: Request, ballot: Ballot
+) -> Request:
+    amended = flag_unreachable(tx, amended)
+    if not tx.amend_request(amended, was=request):
+        raise _DeadlinePassed
+    was = {"tool": request.tool, "args": request.args, "digest": request.digest}
+    now = {"tool": amended.tool, "args": amended.args, "digest": amended.digest}
+    body = {"was": was, "now": now, "terms": asdict(amended.terms)}
+    tx.record(_fact("edited", request, ballot, body))
+    return amended
+
+
+def _fact(kind: str, request: Request, ballot: Ballot, body: Mapping[str, Any]) -> Fact:
+    return Fact(
+        kind=kind,
+        subject=request.id,
+        actor=ballot.by.id,
+        channel=ballot.by.channel,
+        body=body,
+    )
+
+
+def _said(decision: Decision) -> dict[str, Any]:
+    said: dict[str, Any] = {"decision": decision.kind}
+    if decision.reason is not None:
+        said["reason"] = decision.reason
+    if isinstance(decision, Respond):
+        said["message"] = decision.message
+    return said
+
+
+def _counts(amended: Request, by: Principal) -> bool:
+    """Whether the editor may also approve what the edit became."""
+    try:
+        check_may_decide(amended, by, approving=True)
+    except NotAllowed:
+        return False
+    return True
+
+
+def _amend(store: Store, policy: Policy, request: Request, edit: Edit) -> Request:
+    """The request as the edit would have it: another revision under its own rule."""
+    tool = _tool(store, request, edit)
+    try:
+        canonical(edit.args, at="args")
+    except PayloadRefused as error:
+        raise InvalidEdit(request.id, (str(error),)) from error
+    found = problems(edit.args, tool.schema)
+    if found:
+        raise InvalidEdit(request.id, found)
+    if request.kind is RequestKind.GATE:
+        return _revised(request, tool=request.tool, args=dict(edit.args))
+    ruling = policy.decide(_edited_action(request, edit, tool))
+    if ruling.verdict is Verdict.DENY:
+        why = ruling.rule.reason or ruling.rule.label
+        raise InvalidEdit(request.id, (f"policy denies the edited call: {why}",))
+    return _revised(
+        request,
+        tool=tool.name,
+        args=dict(edit.args),
+        schema=tool.schema,
+        description=tool.description,
+        terms=_stricter(request, ruling),
+        note=joined(request.note, ruling.error),
+        risk=_riskier(request, ruling),
+        rule=request.rule if ruling.verdict is Verdict.ALLOW else ruling.rule.label,
+        policy_version=ruling.policy_version,
+    )
+
+
+def _revised(request: Request, **changes: Any) -> Request:  # noqa: ANN401 - fields
+    amended = replace(request, revision=request.revision + 1, **changes)
+    return replace(amended, digest=digest(shown(amended)))
+
+
+def _tool(store: Store, request: Request, edit: Edit) -> KnownTool:
+    name = request.tool if edit.tool is None else edit.tool
+    with store.reading() as reading:
+        known = {tool.name: tool for tool in reading.tools(request.agent or "")}
+    if name in known:
+        return known[name]
+    if name == request.tool:
+        return KnownTool(
+            agent=request.agent or "",
+            name=name,
+            description=request.description,
+            schema=request.schema,
+            traits=ToolTraits(),
+        )
+    has = ", ".join(sorted(known)) or "none that were seen"
+    raise InvalidEdit(request.id, (f"the agent has no tool {name!r}; it has: {has}",))
+
+
+def _edited_action(request: Request, edit: Edit, tool: KnownTool) -> Action:
+    context = Context(
+        thread=request.thread,
+        agent=request.agent,
+        user=request.user,
+        team=request.team,
+    )
+    return Action(
+        context=context,
+        message_id=request.id,
+        call_id=str(request.revision + 1),
+        tool=tool.name,
+        args=edit.args,
+        traits=tool.traits,
+    )
+
+
+def _stricter(request: Request, ruling: Ruling) -> Terms:
+    """The terms of both rules together: an edit never makes approval easier."""
+    terms = request.terms
+    if ruling.verdict is Verdict.ALLOW:
+        return terms
+    new = terms_of(ruling.rule)
+    offered = tuple(kind for kind in terms.decisions if kind in new.decisions)
+    if not _YES.intersection(offered):
+        takes = ", ".join(new.decisions)
+        why = f"{ruling.rule.label} asks about it and takes only: {takes}"
+        raise InvalidEdit(request.id, (f"nobody could approve the edited call: {why}",))
+    return replace(
+        new,
+        approvals=max(terms.approvals, new.approvals),
+        reviewers=terms.reviewers if new.reviewers is None else new.reviewers,
+        self_approval=terms.self_approval and new.self_approval,
+        decisions=offered,
+        attempts=min(terms.attempts, new.attempts),
+        idempotent=terms.idempotent and new.idempotent,
+        valid_for=_shorter(terms.valid_for, new.valid_for),
+    )
+
+
+def _shorter(one: int | None, other: int | None) -> int | None:
+    spans = [span for span in (one, other) if span is not None]
+    return min(spans) if spans != [] else None
+
+
+def _riskier(request: Request, ruling: Ruling) -> str:
+    ranks = ("critical", "high", "medium", "low")
+    return min(request.risk, ruling.rule.risk.value, key=ranks.index)
+
+
+_YES: Final = frozenset({"approve", "edit"})
+
+DECISIONS: Mapping[str, type[Decision]] = {
+    "approve": Approve,
+    "reject": Reject,
+    "edit": Edit,
+    "respond": Respond,
+}

@@ -1,0 +1,199 @@
+"""Effects: recorded before they are done, claimed by one, fenced by attempt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from signoff.domain.actions import Action, check_texts, digest
+from signoff.domain.errors import (
+    AttemptsExhausted,
+    CannotSettle,
+    DigestMismatch,
+    EntryNotFound,
+    NotAllowed,
+)
+from signoff.domain.journal import TRANSITIONS, Entry, EntryState, may_retry
+from signoff.domain.ledger import Fact
+from signoff.domain.principals import Principal, PrincipalKind
+from signoff.domain.requests import Request, check_may_decide, shown
+from signoff.domain.text import storable
+from signoff.ports import Store, Writing
+from signoff.service.decide import check_principal
+from signoff.service.propose import allowed_entry, check_action, running_entry
+
+SUMMARY_LENGTH: Final = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """Who runs effects in this process, and for how long it may stay silent.
+
+    Attributes:
+        name: Host and process, for people to read.
+        lease: Microseconds after which a silent worker is taken for dead.
+    """
+
+    name: str
+    lease: int
+
+
+def begin(store: Store, request: Request, worker: Worker) -> Entry | None:
+    """Claim an approved call. None means that somebody else has it, or had it.
+
+    Raises:
+        DigestMismatch: What is stored isn't what was approved; nothing runs.
+    """
+    if digest(shown(request)) != request.digest:
+        _record_mismatch(store, request)
+        raise DigestMismatch(request.id, request.digest)
+    with store.writing(request.thread) as tx:
+        entry = running_entry(
+            request, worker=worker.name, now=tx.now(), lease=worker.lease
+        )
+        if not tx.add_entry(entry, request=request):
+            return None
+        tx.record(_entry_fact("started", entry, {"digest": request.digest}))
+        return entry
+
+
+def begin_allowed(store: Store, action: Action, worker: Worker) -> Entry | None:
+    """Claim a call that needs no approval but may be re-executed by its neighbour.
+
+    After a crash it runs again without a question, as it would without signoff.
+    """
+    check_action(action)
+    with store.writing(action.context.thread) as tx:
+        entry = allowed_entry(
+            action, worker=worker.name, now=tx.now(), lease=worker.lease
+        )
+        if not tx.add_entry(entry, request=None):
+            return None
+        tx.record(_entry_fact("started", entry, {}))
+        return entry
+
+
+def begin_again(
+    store: Store, entry: Entry, worker: Worker, *, raised: bool = False
+) -> Entry | None:
+    """Claim another attempt, or go on with a suspended one; None if somebody else has.
+
+    With `raised` the caller saw the last attempt raise and tries again on purpose.
+
+    Raises:
+        AttemptsExhausted: The approval doesn't cover another attempt.
+    """
+    move = "start" if entry.state is EntryState.PREPARED else "retry"
+    if move not in TRANSITIONS[entry.state]:
+        return None
+    covered = entry.attempt < entry.attempts if raised else may_retry(entry)
+    if move == "retry" and not covered:
+        raise AttemptsExhausted(entry.id, entry.attempts)
+    with store.writing(entry.thread) as tx:
+        if not tx.restart_entry(entry, move, worker=worker.name, lease=worker.lease):
+            return None
+        again = tx.entry(entry.id) or entry
+        tx.record(_entry_fact("started", again, {"attempt": again.attempt}))
+        return again
+
+
+def finish(
+    store: Store, entry: Entry, move: str, *, result: bytes | None, summary: str
+) -> bool:
+    """Record how an attempt ended. False: a later attempt has the entry now (fenced).
+
+    `move` is `finish` (it happened), `fail` (known not applied), `lose` (unknown) or
+    `suspend` (the tool itself waits for a person).
+    """
+    summary = storable(summary)[:SUMMARY_LENGTH]
+    with store.writing(entry.thread) as tx:
+        moved = tx.move_entry(entry, move, result=result, summary=summary)
+        kind = _KINDS[move] if moved else "late_result"
+        tx.record(
+            _entry_fact(kind, entry, {"attempt": entry.attempt, "summary": summary})
+        )
+        return moved
+
+
+def lose_lapsed(store: Store, entry: Entry) -> Entry:
+    """If a running entry's worker went silent, its outcome is unknown. As it is now."""
+    with store.reading() as reading:
+        current = reading.entry(entry.id) or entry
+        if current.state is not EntryState.RUNNING:
+            return current
+        if current.lease_until > reading.now():
+            return current
+    with store.writing(entry.thread) as tx:
+        if tx.move_entry(entry, "lose", summary=_LOST, lapsed=True):
+            body = {"attempt": entry.attempt, "worker": entry.worker, "summary": _LOST}
+            tx.record(_entry_fact("lost", entry, body))
+        return tx.entry(entry.id) or entry
+
+
+def settle_entry(
+    store: Store, entry_id: str, *, happened: bool, note: str, by: Principal
+) -> Entry:
+    """A person says how an unknown outcome ended; the thread goes on with that.
+
+    Raises:
+        EntryNotFound: There is no such entry.
+        CannotSettle: Its outcome isn't unknown (any more).
+        NotAuthenticated, NotAllowed: Only people settle outcomes, and where the rule
+            names reviewers, only those.
+    """
+    check_principal(by)
+    check_texts({"note": note})
+    if by.kind is not PrincipalKind.PERSON:
+        raise NotAllowed(by.id, "outcomes are settled by people.")
+    with store.reading() as reading:
+        entry = reading.entry(entry_id)
+        request = None if entry is None else reading.request_of(entry.action_id)
+    if entry is None:
+        raise EntryNotFound(entry_id)
+    if request is not None:
+        check_may_decide(request, by, approving=False)
+    if entry.state is not EntryState.UNKNOWN:
+        raise CannotSettle(entry_id, entry.state.value)
+    move = "settle_done" if happened else "settle_failed"
+    summary = note.strip() or ("it happened" if happened else "it did not happen")
+    with store.writing(entry.thread) as tx:
+        if not tx.move_entry(entry, move, summary=summary[:SUMMARY_LENGTH]):
+            raise CannotSettle(entry_id, (tx.entry(entry_id) or entry).state.value)
+        _record_settled(tx, entry, by, happened=happened, summary=summary)
+        return tx.entry(entry_id) or entry
+
+
+_KINDS: Final = {
+    "finish": "finished",
+    "fail": "failed",
+    "lose": "lost",
+    "suspend": "suspended",
+}
+_LOST: Final = "the worker went silent before it recorded a result"
+
+
+def _record_settled(
+    tx: Writing, entry: Entry, by: Principal, *, happened: bool, summary: str
+) -> None:
+    tx.record(
+        Fact(
+            kind="settled",
+            subject=entry.id,
+            actor=by.id,
+            channel=by.channel,
+            body={"happened": happened, "summary": summary},
+        )
+    )
+    request = tx.request_of(entry.action_id)
+    tx.wake(None if request is None else request.agent)
+
+
+def _entry_fact(kind: str, entry: Entry, body: dict[str, Any]) -> Fact:
+    about = {"action": entry.action_id, "request": entry.request_id, **body}
+    return Fact(kind=kind, subject=entry.id, actor=entry.worker, body=about)
+
+
+def _record_mismatch(store: Store, request: Request) -> None:
+    with store.writing(request.thread) as tx:
+        body = {"stored": digest(shown(request)), "approved": request.digest}
+        tx.record(Fact(kind="mismatch", subject=request.id, body=body))

@@ -1,0 +1,306 @@
+"""An action is proposed: it gets its verdict, once, and if need be its request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from signoff.domain.actions import Action, canonical, check_texts, digest, sha256
+from signoff.domain.duration import microseconds
+from signoff.domain.journal import Entry, EntryState, entry_id
+from signoff.domain.ledger import Fact
+from signoff.domain.policy import Policy, Rule, Ruling, Verdict
+from signoff.domain.requests import (
+    Request,
+    RequestKind,
+    Status,
+    Terms,
+    eligible,
+    shown,
+)
+from signoff.domain.text import storable
+from signoff.ports import Ruled, Store, Writing
+
+UNLIMITED: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where an action stands. At most one of the parts decides what happens next.
+
+    Attributes:
+        verdict: The recorded verdict.
+        request: The newest request, if the action was ever asked about.
+        entry: The record of its effect, if it ever ran.
+        ruling: The fresh ruling, if this call made it.
+    """
+
+    verdict: Verdict
+    request: Request | None = None
+    entry: Entry | None = None
+    ruling: Ruling | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a request shows besides the action itself.
+
+    Attributes:
+        args: A gate's payload: not part of the action, since its function may make
+            another one when the node is re-executed.
+    """
+
+    kind: RequestKind = RequestKind.ACTION
+    args: Mapping[str, Any] | None = None
+    schema: Mapping[str, Any] | None = None
+    description: str = ""
+    note: str | None = None
+    decisions: tuple[str, ...] | None = None
+
+
+NOT_YET: Final = {
+    Verdict.REVERSIBLE: "no undo is registered for this tool, so it is asked instead",
+    Verdict.HOLD: "no timer releases held calls here, so it is asked instead",
+}
+"""Why the verdicts of the third pattern ask: nothing else is safe here."""
+
+
+def standing(store: Store, action_id: str) -> Standing | None:
+    """Where an action stands, or None if it was never recorded."""
+    with store.reading() as reading:
+        entry = reading.entry(entry_id(action_id))
+        request = reading.request_of(action_id)
+        if request is None and entry is None:
+            verdict = reading.ruled(action_id)
+            return None if verdict is None else Standing(verdict=Verdict(verdict))
+        return Standing(verdict=Verdict.REVIEW, request=request, entry=entry)
+
+
+def lapsed(found: Standing, now: int) -> bool:
+    """Whether the approval waited too long to be used, so that it is asked again."""
+    request = found.request
+    return (
+        found.entry is None
+        and request is not None
+        and request.status is Status.APPROVED
+        and request.valid_until is not None
+        and request.valid_until <= now
+    )
+
+
+def ask(store: Store, action: Action, ruling: Ruling, asked: Asked) -> Request:
+    """Record the verdict and make the request; the same action makes it only once."""
+    action_id = action.id
+    check_action(action)
+    with store.writing(action.context.thread) as tx:
+        before = tx.request_of(action_id)
+        if before is not None:
+            entry = tx.entry(entry_id(action_id))
+            found = Standing(verdict=Verdict.REVIEW, request=before, entry=entry)
+            if not lapsed(found, tx.now()):
+                return before
+        number = 1 if before is None else before.ask + 1
+        request = make_request(action, ruling, asked, now=tx.now(), ask=number)
+        request = flag_unreachable(tx, request)
+        if before is None:
+            tx.add_actions([ruled(action, ruling)])
+        tx.add_request(request)
+        tx.record(asked_fact(request, ruling))
+        return request
+
+
+def refuse(store: Store, action: Action, ruling: Ruling) -> None:
+    """Record a verdict of `deny`."""
+    check_action(action)
+    with store.writing(action.context.thread) as tx:
+        if tx.ruled(action.id) is None:
+            tx.add_actions([ruled(action, ruling)])
+            tx.record(ruled_fact(action, ruling, kind="denied"))
+
+
+def check_action(action: Action) -> None:
+    """Refuse names and ids that a database couldn't keep as they are.
+
+    Raises:
+        PayloadRefused: Says which; nothing is recorded and nothing runs.
+    """
+    context = action.context
+    check_texts(
+        {
+            "thread": context.thread,
+            "agent": context.agent,
+            "user": context.user,
+            "team": context.team,
+            "message_id": action.message_id,
+            "call_id": action.call_id,
+            "tool": action.tool,
+        }
+    )
+
+
+def make_request(
+    action: Action, ruling: Ruling, asked: Asked, *, now: int, ask: int
+) -> Request:
+    """The request for an action, complete with its digest."""
+    rule, context = ruling.rule, action.context
+    request_id = "req_" + sha256(canonical([action.id, ask]))[:20]
+    args = dict(action.args if asked.args is None else asked.args)
+    request = Request(
+        id=request_id,
+        kind=asked.kind,
+        action_id=action.id,
+        ask=ask,
+        thread=context.thread,
+        agent=context.agent,
+        user=context.user,
+        team=context.team,
+        tool=action.tool,
+        args=args,
+        proposed={"tool": action.tool, "args": args},
+        schema=asked.schema,
+        description=storable(asked.description),
+        digest="",
+        revision=1,
+        status=Status.PENDING,
+        risk=rule.risk.value,
+        rule=rule.label,
+        policy_version=ruling.policy_version,
+        terms=terms_of(rule, asked.decisions),
+        note=joined(ruling.error, NOT_YET.get(ruling.verdict), asked.note),
+        asked_at=now,
+        expires_at=now + microseconds(rule.expires_in),
+        changed_at=now,
+    )
+    return replace(request, digest=digest(shown(request)))
+
+
+def terms_of(rule: Rule, decisions: tuple[str, ...] | None = None) -> Terms:
+    """Who must agree, copied from a rule."""
+    valid = rule.valid_for
+    return Terms(
+        approvals=rule.approvals,
+        reviewers=rule.reviewers,
+        decisions=rule.decisions if decisions is None else decisions,
+        self_approval=rule.self_approval,
+        attempts=rule.attempts,
+        idempotent=rule.idempotent,
+        valid_for=None if valid is None else microseconds(valid),
+    )
+
+
+def ruled(action: Action, ruling: Ruling) -> Ruled:
+    """The verdict as it is recorded."""
+    return Ruled(
+        action=action,
+        action_id=action.id,
+        verdict=ruling.verdict.value,
+        rule=ruling.rule.label,
+        policy_version=ruling.policy_version,
+        error=joined(ruling.error),
+    )
+
+
+def asked_fact(request: Request, ruling: Ruling) -> Fact:
+    """The ledger's event for a new request."""
+    return Fact(
+        kind="asked",
+        subject=request.id,
+        actor=request.agent,
+        body={
+            "action": request.action_id,
+            "digest": request.digest,
+            "tool": request.tool,
+            "verdict": ruling.verdict.value,
+            "rule": request.rule,
+            "policy": request.policy_version,
+            "user": request.user,
+            "expires_at": request.expires_at,
+            "terms": asdict(request.terms),
+            "note": request.note,
+        },
+    )
+
+
+def ruled_fact(action: Action, ruling: Ruling, *, kind: str) -> Fact:
+    """The ledger's event for a verdict that asks nobody."""
+    return Fact(
+        kind=kind,
+        subject=action.id,
+        actor=action.context.agent,
+        body={
+            "tool": action.tool,
+            "args": sha256(canonical(action.args, at="args")),
+            "rule": ruling.rule.label,
+            "policy": ruling.policy_version,
+        },
+    )
+
+
+def policy_fact(policy: Policy) -> Fact:
+    """The ledger's event for a policy that came into use."""
+    return Fact(
+        kind="policy_published",
+        subject=policy.version,
+        body={"rules": [rule.describe() for rule in policy.rules]},
+    )
+
+
+def running_entry(request: Request, *, worker: str, now: int, lease: int) -> Entry:
+    """The journal's record of a call that starts now."""
+    return Entry(
+        id=entry_id(request.action_id),
+        action_id=request.action_id,
+        request_id=request.id,
+        thread=request.thread,
+        tool=request.tool,
+        key=request.action_id,
+        state=EntryState.RUNNING,
+        attempt=1,
+        attempts=request.terms.attempts,
+        idempotent=request.terms.idempotent,
+        worker=worker,
+        lease_until=now + lease,
+        started_at=now,
+    )
+
+
+def allowed_entry(action: Action, *, worker: str, now: int, lease: int) -> Entry:
+    """The journal's record of an allowed call that starts now."""
+    return Entry(
+        id=entry_id(action.id),
+        action_id=action.id,
+        request_id=None,
+        thread=action.context.thread,
+        tool=action.tool,
+        key=action.id,
+        state=EntryState.RUNNING,
+        attempt=1,
+        attempts=UNLIMITED,
+        idempotent=True,
+        worker=worker,
+        lease_until=now + lease,
+        started_at=now,
+    )
+
+
+def flag_unreachable(tx: Writing, request: Request) -> Request:
+    """The request, with a note if too few of the known people could approve it."""
+    people = tx.people()
+    needed, able = (
+        request.terms.approvals,
+        eligible(request.terms, request.user, people),
+    )
+    if able >= needed or (not people and request.terms.reviewers is None):
+        return request
+    problem = (
+        f"needs {needed} approval(s), but only {able} of the people with a token "
+        "could give one"
+    )
+    return replace(request, note=joined(request.note, problem))
+
+
+def joined(*notes: str | None) -> str | None:
+    """The notes there are as one; each once, and safe to store."""
+    said = dict.fromkeys(storable(note) for note in notes if note is not None)
+    return "; ".join(said) if said else None

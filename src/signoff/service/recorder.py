@@ -1,0 +1,178 @@
+"""Records allowed calls in batches, behind the call's back.
+
+A crash loses what was allowed in the last `DELAY_S` seconds before it, never more than
+`LIMIT` calls; what waits for people or was decided is never recorded this way.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Final
+
+from signoff.domain.actions import Action
+from signoff.domain.errors import WorldError
+from signoff.domain.policy import Ruling
+from signoff.ports import Ruled, Store
+from signoff.service.propose import check_action, ruled_fact
+
+log: Final = logging.getLogger("signoff")
+
+DELAY_S: Final = 0.1
+LIMIT: Final = 10_000
+BATCH: Final = 500
+LONGEST_PAUSE_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    action: Action
+    action_id: str
+    args: str
+    ruling: Ruling
+
+
+class Recorder:
+    """A queue and one daemon thread; when the queue is full, the caller writes."""
+
+    _queue: deque[_Allowed]
+    _thread: threading.Thread | None
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._stopped = threading.Event()
+        self._abandoned = False
+        self._begin_anew()
+
+    def add(self, action: Action, ruling: Ruling) -> None:
+        """Queue one allowed call; its arguments are copied now.
+
+        Raises:
+            PayloadRefused: The arguments aren't exact JSON.
+            StorageUnavailable: The queue is full and the database is down.
+        """
+        if self._process != os.getpid():
+            self._begin_anew()
+        action_id = action.id
+        check_action(action)
+        text = json.dumps(action.args)
+        if len(self._queue) >= LIMIT:
+            self.flush()
+        self._queue.append(_Allowed(action, action_id, text, ruling))
+        if self._stopped.is_set():
+            self.flush()
+            return
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
+        if not self._filled.is_set():
+            self._filled.set()
+
+    def flush(self) -> None:
+        """Write everything that is queued now; also waits for what is being written."""
+        if self._process != os.getpid():
+            self._begin_anew()
+        while self._write_batch():
+            pass
+
+    def stop(self) -> None:
+        """End the thread and write the rest here."""
+        self._stopped.set()
+        self._filled.set()
+        self.flush()
+
+    def let_go(self) -> None:
+        """Nobody will add or close any more: the thread writes the rest and closes.
+
+        Waits for nothing, because a garbage collector calls it.
+        """
+        self._abandoned = True
+        self._stopped.set()
+        self._filled.set()
+        if self._thread is None or not self._thread.is_alive():
+            self._store.close()
+
+    def _begin_anew(self) -> None:
+        # After a fork the parent writes what it queued; its locks may be held.
+        self._process = os.getpid()
+        self._queue = deque()
+        self._filled = threading.Event()
+        self._writing = threading.Lock()
+        self._starting = threading.Lock()
+        self._thread = None
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(
+                    target=self._run, name="signoff-recorder", daemon=True
+                )
+                self._thread.start()
+
+    def _run(self) -> None:
+        pause = DELAY_S
+        while not self._stopped.is_set():
+            self._filled.wait()
+            self._stopped.wait(pause)
+            self._filled.clear()
+            pause = DELAY_S if self._flushed() else min(2 * pause, LONGEST_PAUSE_S)
+        if self._abandoned:
+            self._flushed()
+            self._store.close()
+
+    def _flushed(self) -> bool:
+        try:
+            self.flush()
+        except WorldError as error:
+            self._filled.set()
+            log.warning("allowed calls wait to be recorded: %s", error)
+            return False
+        return True
+
+    def _write_batch(self) -> bool:
+        """Write some; whether there were any."""
+        with self._writing:
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            by_thread = sorted(batch, key=_thread_of)
+            try:
+                for thread, group in groupby(by_thread, key=_thread_of):
+                    self._write_thread(thread, list(group))
+            except BaseException:
+                # Rows are inserted once by their id, so writing some again is harmless.
+                self._queue.extendleft(reversed(batch))
+                raise
+        return batch != []
+
+    def _write_thread(self, thread: str, allowed: Sequence[_Allowed]) -> None:
+        with self._store.writing(thread) as tx:
+            new = [one for one in allowed if tx.ruled(one.action_id) is None]
+            if new:
+                tx.add_actions([_ruled(one) for one in new])
+                tx.record(
+                    *(ruled_fact(_copied(o), o.ruling, kind="allowed") for o in new)
+                )
+
+
+def _thread_of(allowed: _Allowed) -> str:
+    return allowed.action.context.thread
+
+
+def _copied(allowed: _Allowed) -> Action:
+    return replace(allowed.action, args=json.loads(allowed.args))
+
+
+def _ruled(allowed: _Allowed) -> Ruled:
+    ruling = allowed.ruling
+    return Ruled(
+        action=_copied(allowed),
+        action_id=allowed.action_id,
+        verdict=ruling.verdict.value,
+        rule=ruling.rule.label,
+        policy_version=ruling.policy_version,
+        error=ruling.error,
+    )
