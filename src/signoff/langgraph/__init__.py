@@ -1,0 +1,25 @@
+"""signoff for LangGraph and LangChain: four ways in.
+
+agent = create_agent(model, tools, middleware=[SignoffMiddleware(so)], checkpointer=...)
+builder.add_node("tools", guard_tools(so, tools))
+plan = gate(so, "plan_review", make_plan)
+Runner(so, agent, agent="support").start(...)
+"""
+
+from signoff.langgraph._attempts import idempotency_key
+from signoff.langgraph._gate import Passed, gate
+from signoff.langgraph._heal import heal
+from signoff.langgraph._middleware import SignoffMiddleware
+from signoff.langgraph._runner import Outcome, Runner
+from signoff.langgraph._tools import guard_tools
+
+__all__ = [
+    "Outcome",
+    "Passed",
+    "Runner",
+    "SignoffMiddleware",
+    "gate",
+    "guard_tools",
+    "heal",
+    "idempotency_key",
+]

@@ -1,0 +1,181 @@
+"""`SignoffMiddleware`: the gate for `create_agent`, a drop-in for LangChain's own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Self, cast
+
+import anyio.to_thread
+from langchain.agents.middleware import AgentMiddleware
+from langchain.agents.middleware.types import (
+    ExtendedModelResponse,
+    ModelRequest,
+    ModelResponse,
+    ToolCallRequest,
+)
+from langchain_core.messages import AIMessage, BaseMessage, RemoveMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_config
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
+from langgraph.types import Command
+
+from signoff.domain.errors import UnknownThread
+from signoff.domain.principals import Principal
+from signoff.langgraph import _words as words
+from signoff.langgraph._calls import read_context
+from signoff.langgraph._guard import Guard
+from signoff.langgraph._heal import heal
+from signoff.langgraph._interrupt_on import (
+    DESCRIPTION_PREFIX,
+    InterruptOn,
+    WordedGuard,
+    asking_about,
+    policy_from,
+)
+from signoff.langgraph._results import Result
+from signoff.service import Approvals
+
+ModelAnswer = ModelResponse[Any] | AIMessage | ExtendedModelResponse[Any]
+
+
+ResumeAs = Principal | Callable[[RunnableConfig], Principal]
+"""Who answers by a resume: one person, or found from the configuration of its run."""
+
+
+class SignoffMiddleware(AgentMiddleware[Any, Any, Any]):
+    """Holds the tool calls of an agent until people have decided on them.
+
+    The gate stands where a call is executed: nothing that another middleware, an edit
+    or a subgraph does goes round it. Decisions are read from signoff's store; what a
+    resume carries is ignored, it only wakes the thread.
+
+    With `resume_as` it behaves as LangChain's `HumanInTheLoopMiddleware` does: a resume
+    in LangChain's format is a decision, recorded as that person's, and `interrupt_on`
+    is the whole policy. The application vouches for who answers its resumes.
+
+    Args:
+        so: Where requests, decisions and effects are kept.
+        interrupt_on: LangChain's own argument; each tool named becomes a rule that
+            comes before the policy of `so`.
+        resume_as: Who answers by a resume; None: nobody, resumes never decide.
+        interrupt_mode: The shape of a pause's value: `per_call` (ToolApprovalRequest)
+            or `batched` (HITLRequest). `per_call` unless `resume_as` is given, then
+            `batched`, as in LangChain. Without `resume_as` every call is its own pause
+            and its own request in both.
+        description_prefix: Put before the description of a tool that `interrupt_on`
+            names and does not describe.
+        edit_notice: Begins the note that the model finds on the result of an edited
+            call; None adds none.
+        attempts: With `resume_as`: how often one approval lets retry middleware try.
+        agent: The agent's name, unless the run's configuration names one.
+        team: The team, likewise.
+
+    Raises:
+        ValueError: A tool's configuration offers no decision, or there is no such mode.
+    """
+
+    def __new__(cls, *_: Any, **named: Any) -> Self:  # noqa: ANN401 - those of __init__
+        """A resume that decides is a class of its own, chosen by `resume_as`."""
+        if cls is not SignoffMiddleware or named.get("resume_as") is None:
+            return super().__new__(cls)
+        from signoff.langgraph._dropin import VouchedMiddleware  # noqa: PLC0415 - cycle
+
+        return cast("Self", super().__new__(VouchedMiddleware))
+
+    def __init__(  # noqa: PLR0913 - LangChain's arguments and who is who
+        self,
+        so: Approvals,
+        interrupt_on: Mapping[str, InterruptOn] | None = None,
+        *,
+        resume_as: ResumeAs | None = None,  # noqa: ARG002 - read by __new__
+        interrupt_mode: str = "per_call",
+        description_prefix: str = DESCRIPTION_PREFIX,
+        edit_notice: str | None = words.EDIT_NOTICE,
+        attempts: int | None = None,
+        agent: str | None = None,
+        team: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.so = so
+        payload = {"per_call": words.approval_payload, "batched": words.batched_payload}
+        if interrupt_mode not in payload:
+            known = " or ".join(map(repr, payload))
+            raise ValueError(f"interrupt_mode must be {known}, not {interrupt_mode!r}.")
+        if attempts is not None:
+            raise ValueError(
+                "attempts= goes with resume_as=; otherwise the rules say it: "
+                "review('send_email', attempts=3)."
+            )
+        self.guard: Guard = WordedGuard(
+            so=so,
+            context=partial(read_context, agent=agent, team=team),
+            policy=policy_from(interrupt_on, so.policy),
+            payload=payload[interrupt_mode],
+            interrupt_on={} if interrupt_on is None else interrupt_on,
+            prefix=description_prefix,
+            edit_notice=edit_notice,
+        )
+
+    def wrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Result]
+    ) -> Result:
+        """Judge, hold and run one tool call."""
+        with asking_about(request):
+            return self.guard.run(request, handler)
+
+    async def awrap_tool_call(
+        self,
+        request: ToolCallRequest,
+        handler: Callable[[ToolCallRequest], Awaitable[Result]],
+    ) -> Result:
+        """Judge, hold and run one tool call, from async code."""
+        with asking_about(request):
+            return await self.guard.arun(request, handler)
+
+    def wrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
+    ) -> ModelAnswer:
+        """Refuse a graph that can't pause, and answer calls that were left open."""
+        config = _resumable(request)
+        healed = heal(self.so, request.messages, config)
+        if healed is None:
+            return handler(request)
+        return _with_history(
+            healed, handler(request.override(messages=list[Any](healed)))
+        )
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelAnswer:
+        """The same, from async code."""
+        config = _resumable(request)
+        work = partial(heal, self.so, request.messages, config)
+        healed = await anyio.to_thread.run_sync(work)
+        if healed is None:
+            return await handler(request)
+        return _with_history(
+            healed, await handler(request.override(messages=list[Any](healed)))
+        )
+
+
+def _resumable(request: ModelRequest[Any]) -> RunnableConfig:
+    """The run's configuration, once it is known that the thread can be resumed."""
+    config = get_config()
+    thread = read_context(config).thread
+    if not request.messages:
+        raise UnknownThread(thread)
+    return config
+
+
+def _with_history(
+    healed: list[BaseMessage], response: ModelResponse[Any]
+) -> ExtendedModelResponse[Any]:
+    messages = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *healed, *response.result]
+    return ExtendedModelResponse(
+        model_response=response, command=Command(update={"messages": messages})
+    )

@@ -1,0 +1,73 @@
+"""Results of tools, kept so that a re-executed node gets the same one again."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any, Final
+
+from langchain_core.messages import ToolMessage
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.types import Command
+
+log: Final = logging.getLogger("signoff")
+
+Result = ToolMessage | Command[Any]
+
+_SERDE: Final = JsonPlusSerializer()
+
+
+def encode(result: object) -> bytes | None:
+    """The bytes of a result, in the checkpointer's own format; None if it has none."""
+    try:
+        kind, data = _SERDE.dumps_typed(result)
+    except Exception as error:  # noqa: BLE001 - any type may fail in its own way
+        log.warning("a tool's result can't be kept, only its text: %s", error)
+        return None
+    return kind.encode() + b"\0" + data
+
+
+def decode(kept: bytes) -> Any:  # noqa: ANN401 - whatever the tool returned
+    """The result again."""
+    kind, _, data = kept.partition(b"\0")
+    return _SERDE.loads_typed((kind.decode(), data))
+
+
+def summarize(result: object) -> str:
+    """A result as a person reads it in the journal."""
+    if isinstance(result, ToolMessage):
+        content = result.content
+        return content if isinstance(content, str) else str(content)
+    if isinstance(result, Command) and isinstance(result.update, dict):
+        messages = result.update.get("messages")
+        if isinstance(messages, list):
+            return " ".join(
+                summarize(m) for m in messages if isinstance(m, ToolMessage)
+            )
+    return str(result)
+
+
+def with_notice(result: Result, notice: str, call_id: str) -> Result:
+    """Put a note before the result that the model reads."""
+    if isinstance(result, ToolMessage):
+        return _noted(result, notice)
+    update = result.update
+    if not isinstance(update, dict) or not isinstance(update.get("messages"), list):
+        return result
+    messages = [
+        _noted(m, notice)
+        if isinstance(m, ToolMessage) and m.tool_call_id == call_id
+        else m
+        for m in update["messages"]
+    ]
+    return replace(result, update={**update, "messages": messages})
+
+
+def _noted(message: ToolMessage, notice: str) -> ToolMessage:
+    content = message.content
+    noted: Any
+    if isinstance(content, str):
+        noted = f"{notice}\n\nTool response:\n{content}" if content else notice
+    else:
+        noted = [{"type": "text", "text": notice}, *content]
+    return message.model_copy(update={"content": noted})

@@ -1,0 +1,96 @@
+"""Calls that need no approval: nothing is written on their path, all are recorded."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import event
+
+from signoff import Signoff, allow, review
+from signoff.storage.store import SqlStore
+from tests.langgraph.agents import Bench, call, said, turn
+from tests.langgraph.conftest import MakeBench
+
+LOOK = [turn(call("look", "c1", what="a")), turn(call("look", "c2", what="b"))]
+
+
+@contextmanager
+def statements(so: Signoff) -> Iterator[list[str]]:
+    """The names of the threads that executed a statement on the store."""
+    assert isinstance(so.store, SqlStore)
+    seen: list[str] = []
+
+    def note(*_: Any) -> None:  # noqa: ANN401 - SQLAlchemy's six arguments
+        seen.append(threading.current_thread().name)
+
+    event.listen(so.store.engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(so.store.engine, "before_cursor_execute", note)
+
+
+def recorded(agent: Bench, thread: str = "t1") -> list[str]:
+    """The kinds of events in a thread's ledger."""
+    with agent.so.store.reading() as reading:
+        return [entry.fact.kind for entry in reading.events(thread)]
+
+
+async def test_nothing_is_written_on_the_path_of_an_allowed_call(
+    bench: MakeBench,
+) -> None:
+    agent = await bench([allow("look"), review("*")], LOOK)
+    with statements(agent.so) as seen:
+        finished = await agent.start()
+    assert finished.finished
+    assert len(agent.effects.of("look")) == 2
+    assert set(seen) <= {"signoff-recorder"}
+    agent.so.flush()
+    assert recorded(agent) == ["allowed", "allowed"]
+    assert agent.so.audit().holds
+    assert agent.so.journal() == []
+
+
+async def test_a_rule_may_leave_its_calls_out_of_the_record(bench: MakeBench) -> None:
+    agent = await bench([allow("look", record=False), review("*")], LOOK)
+    with statements(agent.so) as seen:
+        finished = await agent.start()
+        agent.so.flush()
+    assert finished.finished
+    assert seen == []
+    assert recorded(agent) == []
+
+
+async def test_an_allowed_call_beside_a_held_one_is_recorded_once(
+    bench: MakeBench,
+) -> None:
+    beside = turn(call("look", "c1", what="a"), call("pay", "c2", amount=1))
+    agent = await bench([allow("look"), review("*")], [beside])
+    await agent.start()
+    assert (await agent.approved()).finished
+    agent.so.flush()
+    assert len(agent.effects.of("look")) == 1
+    about_look = [kind for kind in recorded(agent) if kind == "allowed"]
+    assert len(about_look) == 1
+
+
+async def test_a_payload_that_is_not_exact_json_never_runs(bench: MakeBench) -> None:
+    huge = turn(call("pay", "c1", amount=2**60))
+    agent = await bench([allow("pay"), review("*")], [huge])
+    finished = await agent.start()
+    assert finished.finished
+    assert agent.effects.done == []
+    (told,) = [m for m in agent.model.heard[-1] if m.type == "tool"]
+    assert "send it as a string" in said(told)
+
+
+async def test_arguments_that_the_tool_would_refuse_are_not_asked_about(
+    bench: MakeBench,
+) -> None:
+    agent = await bench([review("*")], [turn(call("pay", "c1", amount="a lot"))])
+    finished = await agent.start()
+    assert finished.finished
+    assert agent.so.count() == 0
+    (told,) = [m for m in agent.model.heard[-1] if m.type == "tool"]
+    assert "amount" in said(told)
