@@ -1,0 +1,251 @@
+"""The API, version 1: the use cases, each one route."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from signoff.domain.journal import Entry
+from signoff.domain.ledger import Audit, Event
+from signoff.domain.principals import Principal, Token
+from signoff.domain.requests import Request, Vote
+from signoff.ports import KnownTool, Page
+from signoff.server.auth import Admin, Caller, Core
+from signoff.server.bodies import (
+    CancelBody,
+    DecisionBody,
+    Name,
+    SettleBody,
+    TokenBody,
+    Wanted,
+    WantedEntries,
+)
+from signoff.server.wire import Json
+
+router: Final = APIRouter()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeToken:
+    """A new token; its secret is shown this once."""
+
+    token: Token
+    secret: str
+
+
+@router.get("/me", response_model=Principal, operation_id="whoami", tags=["identities"])
+def whoami(by: Caller) -> Response:
+    """Who the token stands for."""
+    return Json(by)
+
+
+@router.get(
+    "/requests", response_model=Page, operation_id="listRequests", tags=["requests"]
+)
+def list_requests(so: Core, wanted: Annotated[Wanted, Query()]) -> Response:
+    """A page of requests; by default those that wait, the most urgent first.
+
+    `next` of a page is the `cursor` of the page after it; null ends the list.
+    """
+    return Json(so.pending(wanted.filter()))
+
+
+@router.get(
+    "/requests/count",
+    response_model=int,
+    operation_id="countRequests",
+    tags=["requests"],
+)
+def count_requests(so: Core, wanted: Annotated[Wanted, Query()]) -> Response:
+    """How many requests match."""
+    return Json(so.count(wanted.filter()))
+
+
+@router.get(
+    "/find", response_model=Request, operation_id="findRequest", tags=["requests"]
+)
+def find_request(so: Core, start: Annotated[Name, Query()]) -> Response:
+    """The one request whose id starts like this."""
+    return Json(so.find(start))
+
+
+@router.get(
+    "/requests/{request_id}",
+    response_model=Request,
+    operation_id="getRequest",
+    tags=["requests"],
+)
+def get_request(so: Core, request_id: Name) -> Response:
+    """One request."""
+    return Json(so.get(request_id))
+
+
+@router.post(
+    "/requests/{request_id}/decisions",
+    response_model=Request,
+    operation_id="decide",
+    tags=["requests"],
+)
+def decide(so: Core, by: Caller, request_id: Name, body: DecisionBody) -> Response:
+    """Take the caller's decision on what was shown, which the digest names.
+
+    Answers with the request as it stands now: settled, or still gathering approvals.
+    The same decision sent twice is one decision. People only.
+    """
+    return Json(so.decide(request_id, body.decision(), by=by, digest=body.digest))
+
+
+@router.post(
+    "/requests/{request_id}/cancel",
+    response_model=Request,
+    operation_id="cancelRequest",
+    tags=["requests"],
+)
+def cancel(so: Core, by: Caller, request_id: Name, body: CancelBody) -> Response:
+    """Withdraw a request; it never runs."""
+    return Json(so.cancel(request_id, by=by, reason=body.reason))
+
+
+@router.get(
+    "/requests/{request_id}/votes",
+    response_model=list[Vote],
+    operation_id="listVotes",
+    tags=["requests"],
+)
+def votes(so: Core, request_id: Name) -> Response:
+    """What was said on a request so far, oldest first."""
+    return Json(so.votes(request_id))
+
+
+@router.get(
+    "/requests/{request_id}/history",
+    response_model=list[Event],
+    operation_id="getHistory",
+    tags=["requests"],
+)
+def history(so: Core, request_id: Name) -> Response:
+    """Everything that happened about a request and its effect, oldest first."""
+    return Json(so.history(request_id))
+
+
+@router.get(
+    "/requests/{request_id}/entry",
+    response_model=Entry | None,
+    operation_id="getEntryOfRequest",
+    tags=["journal"],
+)
+def entry_of(so: Core, request_id: Name) -> Response:
+    """The journal's entry of a request's action; null if it never ran.
+
+    `result` is what the tool returned, in base64.
+    """
+    return Json(so.entry_of(so.get(request_id)))
+
+
+@router.get(
+    "/entries",
+    response_model=list[Entry],
+    operation_id="listEntries",
+    tags=["journal"],
+)
+def entries(so: Core, wanted: Annotated[WantedEntries, Query()]) -> Response:
+    """Entries of the journal, oldest first."""
+    found = so.journal(
+        thread=wanted.thread, state=wanted.entry_state, limit=wanted.limit
+    )
+    return Json(found)
+
+
+@router.post(
+    "/entries/{entry_id}/settle",
+    response_model=Entry,
+    operation_id="settleEntry",
+    tags=["journal"],
+)
+def settle(so: Core, by: Caller, entry_id: Name, body: SettleBody) -> Response:
+    """Say how an unknown outcome ended; the thread goes on with that. People only."""
+    settled = so.settle(entry_id, happened=body.happened, note=body.note, by=by)
+    return Json(settled)
+
+
+@router.get(
+    "/threads/{thread:path}/requests",
+    response_model=list[Request],
+    operation_id="listRequestsOfThread",
+    tags=["requests"],
+)
+def requests_of_thread(so: Core, thread: Name) -> Response:
+    """Every request of a thread, oldest first."""
+    return Json(so.thread(thread))
+
+
+@router.get(
+    "/tools", response_model=list[KnownTool], operation_id="listTools", tags=["tools"]
+)
+def tools(so: Core, agent: Annotated[Name | None, Query()] = None) -> Response:
+    """The tools that agents were seen to have."""
+    return Json(so.tools(agent))
+
+
+@router.get("/audit", response_model=Audit, operation_id="audit", tags=["ledger"])
+def audit(so: Core) -> Response:
+    """Check the ledger, and the tables against it; no breaks is good."""
+    return Json(so.audit())
+
+
+@router.get(
+    "/tokens",
+    response_model=list[Token],
+    operation_id="listTokens",
+    tags=["identities"],
+)
+def tokens(so: Core, _by: Admin) -> Response:
+    """Every token ever made, without its secret. For the group `admin`."""
+    return Json(so.tokens())
+
+
+@router.post(
+    "/tokens",
+    response_model=MadeToken,
+    operation_id="createToken",
+    tags=["identities"],
+)
+def create_token(so: Core, by: Admin, body: TokenBody) -> Response:
+    """Make a token; its secret is shown this once. For the group `admin`."""
+    seconds = body.expires_in_s
+    token, secret = so.create_token(
+        body.principal,
+        kind=body.principal_kind,
+        groups=body.groups,
+        expires_in=None if seconds is None else timedelta(seconds=seconds),
+        by=by.id,
+    )
+    return Json(MadeToken(token=token, secret=secret))
+
+
+@router.delete(
+    "/tokens/{token_id}",
+    status_code=204,
+    operation_id="revokeToken",
+    tags=["identities"],
+)
+def revoke_token(so: Core, by: Admin, token_id: Name) -> Response:
+    """End a token at once. For the group `admin`."""
+    so.revoke_token(token_id, by=by.id)
+    return Response(status_code=204)
+
+
+@router.get("/now", response_model=int, operation_id="now", tags=["server"])
+def now(so: Core) -> Response:
+    """The database's clock, microseconds since 1970 UTC."""
+    return Json(so.now())
+
+
+@router.get("/changed", response_model=int, operation_id="changed", tags=["server"])
+def changed(so: Core) -> Response:
+    """Grows whenever a request is made or changes, in any process."""
+    return Json(so.changed())

@@ -1,0 +1,105 @@
+"""One person's view of the use cases, wherever they run."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from signoff import Filter, Principal, Request, Signoff
+from signoff.domain.journal import Entry, EntryState
+from signoff.domain.ledger import Audit, Event
+from signoff.domain.principals import PrincipalKind, Token
+from signoff.domain.requests import Decision, Vote
+from signoff.ports import KnownTool, Page
+from tests.server.house import House
+
+
+class Desk(Protocol):
+    """What `Client` promises."""
+
+    def whoami(self) -> Principal: ...
+    def get(self, request_id: str) -> Request: ...
+    def find(self, start: str) -> Request: ...
+    def pending(self, wanted: Filter | None = None) -> Page: ...
+    def count(self, wanted: Filter | None = None) -> int: ...
+    def votes(self, request_id: str) -> Sequence[Vote]: ...
+    def history(self, request_id: str) -> Sequence[Event]: ...
+    def entry_of(self, request: Request) -> Entry | None: ...
+    def journal(
+        self,
+        *,
+        thread: str | None = None,
+        state: EntryState | None = None,
+        limit: int = 100,
+    ) -> Sequence[Entry]: ...
+    def thread(self, thread: str) -> Sequence[Request]: ...
+    def tools(self, agent: str | None = None) -> Sequence[KnownTool]: ...
+    def now(self) -> int: ...
+    def changed(self) -> int: ...
+    def audit(self) -> Audit: ...
+    def decide(
+        self, request_id: str, decision: Decision, *, digest: str | None
+    ) -> Request: ...
+    def cancel(self, request_id: str, *, reason: str) -> Request: ...
+    def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry: ...
+    def tokens(self) -> Sequence[Token]: ...
+    def create_token(
+        self,
+        principal: str,
+        *,
+        kind: PrincipalKind = PrincipalKind.PERSON,
+        groups: Sequence[str] = (),
+        expires_in: timedelta | None = None,
+    ) -> tuple[Token, str]: ...
+    def revoke_token(self, token_id: str) -> None: ...
+
+
+class Direct:
+    """The use cases on the database, as somebody."""
+
+    def __init__(self, so: Signoff, by: Principal) -> None:
+        self._so, self._by = so, by
+        self.get, self.find = so.get, so.find
+        self.pending, self.count = so.pending, so.count
+        self.votes, self.history = so.votes, so.history
+        self.entry_of, self.journal = so.entry_of, so.journal
+        self.thread, self.tools = so.thread, so.tools
+        self.now, self.changed, self.audit = so.now, so.changed, so.audit
+        self.tokens = so.tokens
+
+    def whoami(self) -> Principal:
+        return self._by
+
+    def decide(
+        self, request_id: str, decision: Decision, *, digest: str | None
+    ) -> Request:
+        return self._so.decide(request_id, decision, by=self._by, digest=digest)
+
+    def cancel(self, request_id: str, *, reason: str) -> Request:
+        return self._so.cancel(request_id, by=self._by, reason=reason)
+
+    def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry:
+        return self._so.settle(entry, happened=happened, note=note, by=self._by)
+
+    def create_token(
+        self,
+        principal: str,
+        *,
+        kind: PrincipalKind = PrincipalKind.PERSON,
+        groups: Sequence[str] = (),
+        expires_in: timedelta | None = None,
+    ) -> tuple[Token, str]:
+        return self._so.create_token(
+            principal, kind=kind, groups=groups, expires_in=expires_in, by=self._by.id
+        )
+
+    def revoke_token(self, token_id: str) -> None:
+        self._so.revoke_token(token_id, by=self._by.id)
+
+
+@dataclass(frozen=True)
+class Office:
+    """A house, and a desk in it for anybody."""
+
+    house: House
+    desk: Callable[[str], Desk]

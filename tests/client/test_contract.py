@@ -1,0 +1,401 @@
+"""What holds for the use cases holds for the client: same answers, same errors."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from signoff import Approve, Edit, Filter, Principal, Reject, Request, Respond, Status
+from signoff.client import Client
+from signoff.domain.errors import (
+    AlreadyDecided,
+    CannotSettle,
+    DecisionNotOffered,
+    DigestMismatch,
+    EntryNotFound,
+    InvalidEdit,
+    InvalidSetting,
+    NotAllowed,
+    RequestNotFound,
+    SignoffError,
+)
+from signoff.domain.journal import EntryState
+from signoff.domain.principals import PrincipalKind
+from signoff.domain.requests import Decision
+from signoff.service import Approvals
+from tests.client.desks import Desk, Office
+
+HOSTILE = "a\u202eb \x1b[31m <script> '; DROP TABLE \U0001f600 é"
+
+
+def test_looking(office: Office) -> None:
+    desk, house = office.desk("bo"), office.house
+    tool, first, second = house.learn_tool(), house.ask(), house.ask("pay_big")
+    assert desk.whoami() == Principal(id="bo", channel="api")
+    assert desk.get(first.id) == first
+    assert desk.find(first.id[:12]) == first
+    assert desk.find(first.id.removeprefix("req_")) == first
+    assert list(desk.pending().requests) == list(house.so.pending().requests)
+    assert list(desk.pending(Filter(order="risk")).requests) == [second, first]
+    assert desk.count() == 2
+    assert list(desk.thread("t1")) == list(house.so.thread("t1"))
+    assert [event.fact.kind for event in desk.history(first.id)] == ["asked"]
+    assert desk.history(first.id) == house.so.history(first.id)
+    assert list(desk.tools()) == list(desk.tools("clerk")) == [tool]
+    assert list(desk.tools("nobody")) == []
+    assert desk.entry_of(first) is None
+    assert list(desk.votes(first.id)) == []
+    assert list(desk.journal()) == []
+    assert abs(desk.now() - house.so.now()) < 60_000_000
+    assert desk.changed() == house.so.changed() >= first.changed_at
+    assert desk.audit() == house.so.audit()
+
+
+@pytest.mark.row("B2")
+def test_numbers_keep_their_type(office: Office) -> None:
+    args = {"amount": 1.0, "count": 1, "to": "5", "urgent": True, "deep": [1e300, None]}
+    request = office.house.ask(args=args)
+    desk = office.desk("bo")
+    assert repr(desk.get(request.id).args) == repr(args)
+    edit = {"amount": 2.0, "count": 2, "to": "2", "urgent": False}
+    edited = desk.decide(request.id, Edit(args=edit), digest=request.digest)
+    assert repr(dict(edited.args)) == repr(edit)
+    assert (edited.revision, edited.edited) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("decision", "status", "outcome"),
+    [
+        (Approve(), Status.APPROVED, {"decision": "approve"}),
+        (
+            Approve(reason="ok"),
+            Status.APPROVED,
+            {"decision": "approve", "reason": "ok"},
+        ),
+        (
+            Reject(reason=HOSTILE),
+            Status.REJECTED,
+            {"decision": "reject", "reason": HOSTILE},
+        ),
+        (
+            Respond(message="use the other account"),
+            Status.RESPONDED,
+            {"decision": "respond", "message": "use the other account"},
+        ),
+        (
+            Edit(args={"amount": 5, "to": "x"}, tool="pay", reason="less"),
+            Status.APPROVED,
+            {"decision": "edit", "reason": "less"},
+        ),
+    ],
+    ids=lambda value: getattr(value, "kind", None),
+)
+def test_every_decision(
+    office: Office, decision: Decision, status: Status, outcome: dict[str, str]
+) -> None:
+    request = office.house.ask()
+    settled = office.desk("bo").decide(request.id, decision, digest=request.digest)
+    assert (settled.status, settled.settled_by) == (status, "bo")
+    assert settled.outcome == outcome
+    assert settled == office.house.so.get(request.id)
+    (vote,) = office.desk("bo").votes(request.id)
+    assert (vote.principal, vote.kind, vote.channel) == ("bo", decision.kind, "api")
+
+
+def test_the_same_decision_twice_is_one_decision(office: Office) -> None:
+    request, desk = office.house.ask(), office.desk("bo")
+    first = desk.decide(request.id, Approve(), digest=request.digest)
+    assert desk.decide(request.id, Approve(), digest=request.digest) == first
+    assert len(desk.votes(request.id)) == 1
+
+
+def test_quorum_gathers(office: Office) -> None:
+    request = office.house.ask("pay_big")
+    for name in ("bo", "cy"):
+        office.house.secret(name, "finance")
+    bo, cy = office.desk("bo"), office.desk("cy")
+    assert bo.decide(request.id, Approve(), digest=request.digest).status == "pending"
+    assert cy.decide(request.id, Approve(), digest=request.digest).status == "approved"
+    assert [vote.principal for vote in cy.votes(request.id)] == ["bo", "cy"]
+
+
+def refusals() -> Iterator[tuple[str, Callable[[Desk], object], SignoffError]]:
+    """What is refused, and with which error, its fields included."""
+    yield "unknown", lambda d: d.get("req_none"), RequestNotFound("req_none")
+    yield (
+        "unknown decision",
+        lambda d: d.decide("req_none", Approve(), digest="0"),
+        RequestNotFound("req_none"),
+    )
+    yield "unknown cancel", lambda d: d.cancel("x", reason=""), RequestNotFound("x")
+    yield "dots", lambda d: d.get(".."), RequestNotFound("..")
+    yield "slash", lambda d: d.get("../me"), RequestNotFound("../me")
+    yield "no name", lambda d: d.get(""), RequestNotFound("")
+    yield "question", lambda d: d.get("a?b#c%2f"), RequestNotFound("a?b#c%2f")
+    yield (
+        "unknown entry",
+        lambda d: d.settle("ent_none", happened=True),
+        EntryNotFound("ent_none"),
+    )
+    yield "entry dots", lambda d: d.settle("..", happened=True), EntryNotFound("..")
+    yield (
+        "history",
+        lambda d: d.history("req_none"),
+        RequestNotFound("req_none"),
+    )
+    yield (
+        "token",
+        lambda d: d.revoke_token("00000000"),
+        InvalidSetting("token", "'00000000' is unknown or revoked already."),
+    )
+    yield (
+        "order",
+        lambda d: d.pending(Filter(order="size")),
+        InvalidSetting("order", "must be one of deadline, risk, newest, not 'size'."),
+    )
+    yield (
+        "limit",
+        lambda d: d.pending(Filter(limit=201)),
+        InvalidSetting("limit", "must be 1 to 200, not 201."),
+    )
+    yield (
+        "cursor",
+        lambda d: d.pending(Filter(cursor="???")),
+        InvalidSetting("cursor", "isn't one of this list; start without one."),
+    )
+
+
+@pytest.mark.row("B10")
+def test_refusals(office: Office) -> None:
+    office.house.secret("bo", "admin")
+    desk, before = office.desk("bo"), office.house.events()
+    for name, act, expected in refusals():
+        with pytest.raises(type(expected)) as caught:
+            act(desk)
+        assert (name, str(caught.value)) == (name, str(expected))
+        assert vars(caught.value) == vars(expected)
+    assert office.house.events() == before
+
+
+def test_a_stale_digest_is_refused(office: Office) -> None:
+    request, desk = office.house.ask(), office.desk("bo")
+    for given in ("0" * 64, "", None, request.digest[:12]):
+        with pytest.raises(DigestMismatch) as caught:
+            desk.decide(request.id, Approve(), digest=given)
+        assert vars(caught.value) == {"request_id": request.id, "given": given}
+    assert office.house.so.get(request.id) == request
+
+
+def test_too_late_says_who_was_faster(office: Office) -> None:
+    request = office.house.ask()
+    settled = office.desk("cy").decide(request.id, Reject(), digest=request.digest)
+    with pytest.raises(AlreadyDecided) as caught:
+        office.desk("bo").decide(request.id, Approve(), digest=request.digest)
+    told = {"request_id": request.id, "outcome": "rejected", "by": "cy"}
+    assert vars(caught.value) == {**told, "at": settled.settled_at}
+    with pytest.raises(AlreadyDecided, match="already rejected by cy"):
+        office.desk("bo").cancel(request.id, reason="late")
+
+
+@pytest.mark.row("B4")
+def test_many_at_once_have_one_winner(office: Office) -> None:
+    request = office.house.ask()
+    decisions = {f"p{n}": (Reject() if n % 2 else Approve()) for n in range(6)}
+    desks = {name: office.desk(name) for name in decisions}
+    start = Barrier(len(desks))
+
+    def decide(name: str) -> Request | AlreadyDecided:
+        start.wait(timeout=30)
+        try:
+            return desks[name].decide(
+                request.id, decisions[name], digest=request.digest
+            )
+        except AlreadyDecided as error:
+            return error
+
+    with ThreadPoolExecutor(len(desks)) as threads:
+        told = dict(zip(desks, threads.map(decide, desks), strict=True))
+    (winner,) = [who for who, said in told.items() if isinstance(said, Request)]
+    settled = office.house.so.get(request.id)
+    assert (told[winner], settled.settled_by) == (settled, winner)
+    for said in told.values():
+        if isinstance(said, AlreadyDecided):
+            assert (said.by, said.outcome) == (winner, settled.status)
+
+
+def test_a_decision_that_is_not_offered(office: Office) -> None:
+    request = office.house.ask("ask_only")
+    with pytest.raises(DecisionNotOffered) as caught:
+        office.desk("bo").decide(
+            request.id, Respond(message="no"), digest=request.digest
+        )
+    assert caught.value.offered == ("approve", "reject")
+
+
+MISFITS: list[tuple[dict[Any, Any], str]] = [
+    ({"amount": "5", "to": "x"}, "amount"),
+    ({"amount": 5}, "to"),
+    ({"amount": 5, "to": "x", "count": 1.5}, "count"),
+    ({"amount": 5, "to": None}, "to"),
+    ({"amount": float("nan"), "to": "x"}, "args.amount"),
+    ({"amount": 2**53, "to": "x"}, "2^53"),
+    ({"amount": 5, "to": "\ud800"}, "surrogate"),
+    ({"amount": 5, "to": "x", "more": {1: 2}}, "keys must be strings"),
+]
+
+
+@pytest.mark.row("B2")
+def test_an_edit_that_does_not_fit(office: Office) -> None:
+    request, desk = office.house.ask(), office.desk("bo")
+    for args, problem in MISFITS:
+        with pytest.raises(InvalidEdit) as caught:
+            desk.decide(request.id, Edit(args=args), digest=request.digest)
+        assert problem in " ".join(caught.value.problems)
+    assert office.house.so.get(request.id) == request
+
+
+@pytest.mark.row("B6")
+def test_nobody_approves_what_runs_for_them(office: Office) -> None:
+    request = office.house.ask(user="ana")
+    with pytest.raises(NotAllowed, match="on your behalf") as caught:
+        office.desk("ana").decide(request.id, Approve(), digest=request.digest)
+    assert caught.value.principal == "ana"
+    assert office.house.so.get(request.id) == request
+
+
+@pytest.mark.row("B6")
+@pytest.mark.parametrize("kind", [PrincipalKind.AGENT, PrincipalKind.SERVICE])
+def test_only_people_decide(office: Office, kind: PrincipalKind) -> None:
+    request, entry = office.house.ask(), office.house.lost()
+    office.house.secret("robot", "finance", "admin", kind=kind)
+    desk = office.desk("robot")
+    for decision in (Approve(), Reject(), Respond(message="x"), Edit(args={})):
+        with pytest.raises(NotAllowed, match="by people"):
+            desk.decide(request.id, decision, digest=request.digest)
+    with pytest.raises(NotAllowed, match="settled by people"):
+        desk.settle(entry.id, happened=True)
+    assert office.house.so.get(request.id) == request
+
+
+@pytest.mark.row("B5")
+def test_only_the_named_reviewers_decide(office: Office) -> None:
+    request = office.house.ask("pay_big")
+    with pytest.raises(NotAllowed, match="is decided by: finance"):
+        office.desk("bo").decide(request.id, Approve(), digest=request.digest)
+
+
+def test_cancel(office: Office) -> None:
+    request = office.house.ask()
+    cancelled = office.desk("bo").cancel(request.id, reason="not needed")
+    assert (cancelled.status, cancelled.settled_by) == (Status.CANCELLED, "bo")
+    assert cancelled.outcome is not None
+    assert cancelled.outcome["reason"] == "not needed"
+
+
+def test_the_journal_and_unknown_outcomes(office: Office) -> None:
+    entry, desk = office.house.lost(), office.desk("bo")
+    assert entry.state is EntryState.UNKNOWN
+    assert list(desk.journal(state=EntryState.UNKNOWN)) == [entry]
+    assert list(desk.journal(thread="t1", limit=1)) == [entry]
+    assert list(desk.journal(thread="elsewhere")) == []
+    assert list(desk.journal(state=EntryState.DONE)) == []
+    settled = desk.settle(entry.id, happened=True, note="the bank says so")
+    assert (settled.state, settled.summary) == (EntryState.DONE, "the bank says so")
+    with pytest.raises(CannotSettle) as caught:
+        desk.settle(entry.id, happened=False)
+    assert vars(caught.value) == {"entry_id": entry.id, "state": "done"}
+
+
+def test_results_are_bytes(office: Office) -> None:
+    request, so = office.house.ask(), office.house.so
+    desk = office.desk("bo")
+    approved = desk.decide(request.id, Approve(), digest=request.digest)
+    entry = so.begin(approved)
+    assert entry is not None
+    so.finish(entry, "finish", result=bytes(range(256)), summary="paid")
+    found = desk.entry_of(request)
+    assert found is not None
+    assert (found.result, found.summary) == (bytes(range(256)), "paid")
+    assert found == so.entry_of(request)
+
+
+def test_pages_follow_each_other(office: Office) -> None:
+    asked = {office.house.ask(args={"amount": n, "to": "x"}).id for n in range(7)}
+    desk = office.desk("bo")
+    for order in ("deadline", "newest", "risk"):
+        found, cursor = [], None
+        while True:
+            page = desk.pending(Filter(order=order, limit=3, cursor=cursor))
+            found += [request.id for request in page.requests]
+            if (cursor := page.next) is None:
+                break
+        assert (len(found), set(found)) == (7, asked)
+
+
+def test_filters(office: Office) -> None:
+    one = office.house.ask("pay", thread="a")
+    two = office.house.ask("pay_big", thread="b & c")
+    desk = office.desk("bo")
+    desk.cancel(one.id, reason="")
+    for wanted, found in [
+        (Filter(), [two]),
+        (
+            Filter(status=Status.CANCELLED, order="newest"),
+            [office.house.so.get(one.id)],
+        ),
+        (Filter(thread="b & c"), [two]),
+        (Filter(agent="clerk", tool="pay_big", team="books", risk="critical"), [two]),
+        (Filter(agent="other"), []),
+        (Filter(tool="pay"), []),
+        (Filter(team="other"), []),
+        (Filter(risk="low"), []),
+    ]:
+        assert list(desk.pending(wanted).requests) == found
+        assert desk.count(wanted) == len(found)
+    everything = Filter(status=None, order="newest")
+    assert {request.id for request in desk.pending(everything).requests} == {
+        one.id,
+        two.id,
+    }
+    assert desk.count(Filter(status=None)) == 2
+
+
+def test_threads_have_any_name(office: Office) -> None:
+    desk = office.desk("bo")
+    for name in ("a/b", "..", ".", "a?b=c#d", "é %2F", "x" * 400):
+        request = office.house.ask(thread=name)
+        assert list(desk.thread(name)) == [request]
+        assert list(desk.pending(Filter(thread=name)).requests) == [request]
+    assert list(desk.thread("")) == []
+
+
+def test_tokens(office: Office) -> None:
+    office.house.secret("root", "admin")
+    desk = office.desk("root")
+    token, secret = desk.create_token(
+        "cy", groups=["finance"], expires_in=timedelta(hours=1)
+    )
+    assert (token.principal, token.groups, token.kind) == ("cy", ("finance",), "person")
+    assert token.expires_at == token.created_at + 3_600_000_000
+    cy = office.house.so.authenticate(secret, channel="api")
+    assert (cy.id, cy.groups) == ("cy", frozenset({"finance"}))
+    assert token in desk.tokens()
+    desk.revoke_token(token.id)
+    (revoked,) = [one for one in desk.tokens() if one.id == token.id]
+    assert revoked.revoked_at is not None
+    agent, _ = desk.create_token("bot", kind=PrincipalKind.AGENT)
+    assert (agent.kind, agent.expires_at) == (PrincipalKind.AGENT, None)
+
+
+def test_the_client_has_the_signatures_of_the_use_cases() -> None:
+    mine = {name for name in vars(Client) if name[0] != "_"}
+    assert mine - set(dir(Approvals)) == {"whoami"}
+    for name in mine - {"whoami"}:
+        theirs = inspect.signature(getattr(Approvals, name))
+        without_by = [p for p in theirs.parameters.values() if p.name != "by"]
+        expected = theirs.replace(parameters=without_by)
+        assert inspect.signature(getattr(Client, name)) == expected, name
