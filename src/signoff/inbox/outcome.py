@@ -1,0 +1,127 @@
+"""What became of a decision, and what an error means, in a reviewer's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from signoff.domain.duration import in_words
+from signoff.domain.errors import (
+    AlreadyDecided,
+    DigestMismatch,
+    InvalidEdit,
+    RequestNotFound,
+    SignoffError,
+)
+from signoff.domain.journal import Entry, EntryState
+from signoff.domain.requests import Request, Status, Vote
+from signoff.domain.text import reveal
+
+_SECOND: Final = 1_000_000
+_SUMMARY_LENGTH: Final = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A sentence for the reviewer.
+
+    Attributes:
+        tone: `good`, `bad`, `warn` or `plain`.
+        final: Whether nothing more is going to happen.
+    """
+
+    tone: str
+    text: str
+    final: bool = True
+
+
+def what_happened(
+    request: Request, entry: Entry | None, votes: Sequence[Vote], me: str
+) -> Told:
+    """Where a request stands and what its call did."""
+    if request.status is Status.PENDING:
+        return Told(tone="plain", text=_gathering(request, votes, me), final=False)
+    said = f"{request.status.value.capitalize()} by {_who(request.settled_by, me)}"
+    if request.status is not Status.APPROVED:
+        return Told(tone="plain", text=said + _why(request))
+    tone, rest, final = _effect(request, entry)
+    return Told(tone=tone, text=f"{said} · {rest}", final=final)
+
+
+def explain(error: SignoffError, *, me: str, now: int) -> Told:
+    """An error as the reviewer should read it."""
+    match error:
+        case AlreadyDecided():
+            when = "" if error.at is None else f" {since(error.at, now)}"
+            who = _who(error.by, me)
+            text = f"Already {error.outcome} by {who}{when}. Yours was not taken."
+            return Told(tone="warn", text=text)
+        case DigestMismatch():
+            text = "It asks something else now. Nothing was decided: look again below."
+            return Told(tone="warn", text=text)
+        case InvalidEdit():
+            return Told(tone="bad", text="The edit was not taken; the request waits.")
+        case RequestNotFound():
+            return Told(tone="warn", text="There is no such request.")
+        case _:
+            return Told(tone="bad", text=reveal(str(error)))
+
+
+def since(at: int, now: int) -> str:
+    """`12s ago`, from two database times."""
+    return f"{in_words(timedelta(microseconds=max(0, now - at)))} ago"
+
+
+def approvals(request: Request, votes: Sequence[Vote]) -> str:
+    """`1 of 2`: how many people approve what is asked now, of how many are needed."""
+    people = {
+        vote.principal
+        for vote in votes
+        if vote.revision == request.revision and vote.kind in {"approve", "edit"}
+    }
+    return f"{len(people)} of {request.terms.approvals}"
+
+
+def _gathering(request: Request, votes: Sequence[Vote], me: str) -> str:
+    mine = [vote for vote in votes if vote.principal == me]
+    counts = bool(mine) and mine[-1].revision == request.revision
+    taken = "Your approval is recorded" if counts else "Your edit is asked again"
+    return f"{taken} · {approvals(request, votes)} approvals so far"
+
+
+def _effect(request: Request, entry: Entry | None) -> tuple[str, str, bool]:
+    if entry is None:
+        return "good", "waiting for the agent to run it", False
+    summary = reveal((entry.summary or "")[:_SUMMARY_LENGTH])
+    told = f": {summary}" if summary else ""
+    match entry.state:
+        case EntryState.DONE:
+            return "good", f"executed {_later(request, entry)}{told}", True
+        case EntryState.FAILED:
+            return "bad", f"failed {_later(request, entry)}{told}", True
+        case EntryState.UNKNOWN:
+            return "warn", f"nobody knows whether it happened{told}", True
+        case EntryState.PREPARED | EntryState.RUNNING:
+            return "good", "running", False
+
+
+def _later(request: Request, entry: Entry) -> str:
+    ended = entry.finished_at or entry.started_at
+    took = max(0, ended - (request.settled_at or entry.started_at))
+    if took < 60 * _SECOND:
+        return f"{took / _SECOND:.1f} s later"
+    return f"{in_words(timedelta(microseconds=took))} later"
+
+
+def _why(request: Request) -> str:
+    outcome = request.outcome or {}
+    said = outcome.get("message") or outcome.get("reason")
+    return "" if said is None else f": {reveal(str(said))}"
+
+
+def _who(principal: str | None, me: str) -> str:
+    if principal is None:
+        return "its deadline"
+    return "you" if principal == me else reveal(principal)
