@@ -1,0 +1,215 @@
+"""The same methods on a database and on a server, as one identity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from signoff.config import Settings, read_settings
+from signoff.domain.errors import InvalidSetting, NotAuthenticated, StorageUnavailable
+from signoff.domain.journal import Entry, EntryState
+from signoff.domain.ledger import Audit, Event
+from signoff.domain.principals import Principal, PrincipalKind, Token
+from signoff.domain.requests import Decision, Request, Vote
+from signoff.ports import Filter, KnownTool, Page
+
+if TYPE_CHECKING:
+    from signoff.bootstrap import Signoff
+
+CHANNEL: Final = "cli"
+_SERVERS: Final = ("http://", "https://")
+_SQLITE: Final = "sqlite:///"
+
+
+class Desk(Protocol):
+    """What the commands need, wherever the store is."""
+
+    def find(self, start: str) -> Request: ...
+    def pending(self, wanted: Filter | None = None) -> Page: ...
+    def count(self, wanted: Filter | None = None) -> int: ...
+    def votes(self, request_id: str) -> Sequence[Vote]: ...
+    def history(self, request_id: str) -> Sequence[Event]: ...
+    def entry_of(self, request: Request) -> Entry | None: ...
+    def journal(
+        self,
+        *,
+        thread: str | None = None,
+        state: EntryState | None = None,
+        limit: int = 100,
+    ) -> Sequence[Entry]: ...
+    def tools(self, agent: str | None = None) -> Sequence[KnownTool]: ...
+    def now(self) -> int: ...
+    def audit(self) -> Audit: ...
+    def tokens(self) -> Sequence[Token]: ...
+    def decide(
+        self, request_id: str, decision: Decision, *, digest: str
+    ) -> Request: ...
+    def cancel(self, request_id: str, *, reason: str) -> Request: ...
+    def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry: ...
+    def create_token(
+        self,
+        principal: str,
+        *,
+        kind: PrincipalKind = PrincipalKind.PERSON,
+        groups: Sequence[str] = (),
+        expires_in: timedelta | None = None,
+    ) -> tuple[Token, str]: ...
+    def revoke_token(self, token_id: str) -> None: ...
+    def whoami(self) -> Principal: ...
+    def close(self) -> None: ...
+
+
+class Direct:
+    """A database as the person whose token was given.
+
+    Whoever can open the database can read it, so looking needs no token; every
+    decision needs one.
+    """
+
+    def __init__(self, signoff: Signoff, token: str | None) -> None:
+        self._signoff, self._token = signoff, token
+        self.find = signoff.find
+        self.pending, self.count = signoff.pending, signoff.count
+        self.votes, self.history = signoff.votes, signoff.history
+        self.entry_of, self.journal = signoff.entry_of, signoff.journal
+        self.tools, self.tokens = signoff.tools, signoff.tokens
+        self.now, self.audit = signoff.now, signoff.audit
+        self.close = signoff.close
+
+    def decide(self, request_id: str, decision: Decision, *, digest: str) -> Request:
+        return self._signoff.decide(
+            request_id, decision, by=self.whoami(), digest=digest
+        )
+
+    def cancel(self, request_id: str, *, reason: str) -> Request:
+        return self._signoff.cancel(request_id, by=self.whoami(), reason=reason)
+
+    def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry:
+        by = self.whoami()
+        return self._signoff.settle(entry, happened=happened, note=note, by=by)
+
+    def create_token(
+        self,
+        principal: str,
+        *,
+        kind: PrincipalKind = PrincipalKind.PERSON,
+        groups: Sequence[str] = (),
+        expires_in: timedelta | None = None,
+    ) -> tuple[Token, str]:
+        return self._signoff.create_token(
+            principal, kind=kind, groups=groups, expires_in=expires_in, by=self._known()
+        )
+
+    def revoke_token(self, token_id: str) -> None:
+        self._signoff.revoke_token(token_id, by=self._known())
+
+    def whoami(self) -> Principal:
+        return self._signoff.authenticate(self._token, channel=CHANNEL)
+
+    def _known(self) -> str | None:
+        """Who it is for the record. The first token is made before there is one."""
+        try:
+            return self.whoami().id
+        except NotAuthenticated:
+            return None
+
+
+def settings_with(store: str | None, token_file: Path | None) -> Settings:
+    """The environment's settings, with what was given on the command line."""
+    found = read_settings()
+    return Settings(
+        store=found.store if store is None else store,
+        token=found.token if token_file is None else read_token(token_file),
+        policy=found.policy,
+    )
+
+
+def read_token(file: Path) -> str:
+    """The token in a file.
+
+    Raises:
+        InvalidSetting: If it can't be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it isn't text"
+        raise InvalidSetting("--token-file", f"{file} can't be read: {why}.") from error
+
+
+def is_server(store: str) -> bool:
+    """Whether a store's address is a server's."""
+    return store.startswith(_SERVERS)
+
+
+def sqlite_file(store: str) -> Path | None:
+    """The file of a SQLite address, or None for another kind of store."""
+    if not store.startswith(_SQLITE):
+        return None
+    return Path(store.removeprefix(_SQLITE).partition("?")[0])
+
+
+def require_database(store: str) -> None:
+    """Looking at a database must not make one.
+
+    Raises:
+        StorageUnavailable: If it is a SQLite file that doesn't exist.
+    """
+    file = sqlite_file(store)
+    if file is not None and not file.exists():
+        raise StorageUnavailable(store, "there is no such file")
+
+
+@contextmanager
+def opened(
+    store: str | None,
+    token_file: Path | None = None,
+    *,
+    create: bool = False,
+    policy: bool = False,
+) -> Iterator[Desk]:
+    """Open the store.
+
+    Args:
+        store: Its address; None is the environment's.
+        token_file: Where the token is; None is the environment's token.
+        create: Whether a database that doesn't exist is made.
+        policy: Whether the environment's policy file judges edits.
+    """
+    settings = settings_with(store, token_file)
+    desk: Desk
+    if is_server(settings.store):
+        desk = _server(settings)
+    else:
+        if not create:
+            require_database(settings.store)
+        rules = settings.policy if policy else None
+        desk = Direct(open_database(settings.store, rules), settings.token)
+    try:
+        yield desk
+    finally:
+        desk.close()
+
+
+def _server(settings: Settings) -> Desk:
+    from signoff.client import Client  # noqa: PLC0415 - 0.2 s that --help can do without
+
+    if settings.token is None:
+        raise NotAuthenticated
+    return Client(settings.store, settings.token, channel=CHANNEL)
+
+
+def open_database(store: str, policy: Path | None = None) -> Signoff:
+    """The database at an address, with the policy that judges edits.
+
+    Raises:
+        PolicyError: The policy file is wrong.
+        StorageUnavailable, SchemaTooNew: The database can't be used.
+    """
+    from signoff.bootstrap import Signoff  # noqa: PLC0415 - SQLAlchemy costs a second
+    from signoff.domain.policy import Policy  # noqa: PLC0415 - CEL costs 0.4 s
+
+    return Signoff(store, policy=None if policy is None else Policy.load(policy))

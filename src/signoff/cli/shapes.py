@@ -1,0 +1,52 @@
+"""What `--json` prints. Names and types stay; new names may come."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from signoff.domain.journal import Entry
+from signoff.domain.ledger import Event
+from signoff.domain.principals import Token
+from signoff.domain.requests import Request, Vote
+
+Json = dict[str, Any]
+
+
+def request_json(request: Request) -> Json:
+    """A request. Times are microseconds since 1970 UTC."""
+    return {**asdict(request), "edited": request.edited}
+
+
+def vote_json(vote: Vote) -> Json:
+    """What one person said."""
+    return asdict(vote)
+
+
+def entry_json(entry: Entry) -> Json:
+    """An entry of the journal, without the result's own encoding."""
+    shape = asdict(entry)
+    del shape["result"]
+    return shape
+
+
+def event_json(event: Event) -> Json:
+    """An event of the ledger, its fact's parts beside its place."""
+    fact = event.fact
+    return {
+        "thread": event.thread,
+        "seq": event.seq,
+        "at": event.at,
+        "kind": fact.kind,
+        "subject": fact.subject,
+        "actor": fact.actor,
+        "channel": fact.channel,
+        "body": dict(fact.body),
+        "previous": event.previous,
+        "hash": event.hash,
+    }
+
+
+def token_json(token: Token) -> Json:
+    """A token without its secret."""
+    return asdict(token)
