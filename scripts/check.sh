@@ -16,8 +16,10 @@ check() {
 check "format" ruff format --check .
 check "lint" ruff check .
 check "types" mypy
-check "import contracts" lint-imports --no-logo
-check "fast tests" pytest --quiet --numprocesses 2 -m "not slow and not browser"
+check "import contracts" lint-imports --no-logo --no-cache
+check "fast tests, on SQLite" pytest --quiet --numprocesses 2 \
+  -m "not slow and not browser" -k "not postgresql" \
+  tests/domain tests/service tests/test_public_api.py tests/test_layout.py
 
 echo
 if [ "${#failures[@]}" -gt 0 ]; then

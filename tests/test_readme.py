@@ -1,0 +1,237 @@
+"""README is true: its code runs, its output is what is printed, its commands exist."""
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NotRequired, TypedDict
+
+import pytest
+import typer
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.prebuilt import tools_condition
+
+from signoff.cli import app
+from signoff.langgraph import Runner
+from tests.support import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "docs" / "quickstart.md"]
+README = PAGES[0].read_text(encoding="utf-8")
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def _blocks(page: str, language: str) -> list[str]:
+    return [body for kind, body in _FENCE.findall(page) if kind == language]
+
+
+class OnePayment(BaseChatModel):
+    """Stands for the reader's own model: pays once, then says what came of it."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "one-payment"
+
+    def bind_tools(self, tools: object, **kwargs: object) -> "OnePayment":
+        return self
+
+    def _generate(
+        self, messages: list[BaseMessage], *args: object, **kwargs: object
+    ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=_said(messages[-1]))])
+
+
+def _said(last: BaseMessage) -> AIMessage:
+    if isinstance(last, ToolMessage):
+        return AIMessage(last.text)
+    call = {"name": "make_payment", "args": {"amount": 1450}, "id": "call_1"}
+    return AIMessage("", tool_calls=[call])
+
+
+def _model(state: MessagesState) -> dict[str, Any]:
+    return {"messages": [_said(state["messages"][-1])]}
+
+
+class Research(TypedDict):
+    """The state of a graph with a gate."""
+
+    plan: NotRequired[list[str]]
+    cancelled: NotRequired[str]
+
+
+@tool
+def make_payment(amount: int) -> str:
+    """Pay."""
+    return f"Paid {amount}."
+
+
+def _reader() -> dict[str, Any]:
+    """What README's reader has: a model, tools, a saver, a graph of their own."""
+    return {
+        "__name__": "readme",
+        "model": OnePayment(),
+        "tools": [make_payment],
+        "saver": InMemorySaver(),
+        "builder": StateGraph(MessagesState),
+        "make_plan": lambda _: ["book a flight", "book a hotel"],
+    }
+
+
+@pytest.fixture
+def names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[dict[str, Any]]:
+    """All of README's Python, run in order in one session, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    session = _reader()
+    for number, block in enumerate(_blocks(README, "python"), start=1):
+        exec(compile(block, f"README.md block {number}", "exec"), session)  # noqa: S102 - this project's own page
+    with closing(session["so"]):
+        yield session
+
+
+def test_the_code_prints_what_its_comments_say(
+    names: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "".join(_blocks(README, "python"))
+    promised = re.findall(r"^print\(.*\)\s+# (.*)$", code, re.MULTILINE)
+    assert promised == ["False make_payment", "Paid 1450."]
+    assert capsys.readouterr().out.splitlines() == promised
+    assert names["so"].audit().holds
+
+
+def test_the_hand_built_graph_holds_its_calls(names: dict[str, Any]) -> None:
+    builder: StateGraph[Any] = names["builder"]
+    builder.add_node("model", _model)
+    builder.add_edge(START, "model").add_edge("tools", "model")
+    builder.add_conditional_edges("model", tools_condition)
+    runner = Runner(
+        names["so"], builder.compile(checkpointer=InMemorySaver()), agent="hand-built"
+    )
+    outcome = runner.start({"messages": [("user", "Pay")]}, thread_id="t2", user="ana")
+    assert [pause["name"] for pause in outcome.waiting] == ["make_payment"]
+
+
+def test_the_gate_returns_what_was_approved(names: dict[str, Any]) -> None:
+    builder = StateGraph(Research)
+    builder.add_node("plan", names["plan_stage"])
+    builder.add_edge(START, "plan").add_edge("plan", END)
+    graph = builder.compile(checkpointer=InMemorySaver())
+    runner = Runner(names["so"], graph, agent="planner")
+    assert not runner.start({}, thread_id="t3", user="ana").finished
+    (request,) = names["so"].thread("t3")
+    names["so"].decide(
+        request.id, names["Approve"](), by=names["sam"], digest=request.digest
+    )
+    finished = runner.resume("t3")
+    assert finished.values == {"plan": ["book a flight", "book a hotel"]}
+
+
+def _script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("readme", ROOT / "scripts/readme.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_the_output_is_what_the_demo_prints() -> None:
+    script = _script()
+    cure = "the demo prints something else now: run scripts/readme.py"
+    assert script.block_in(README) == script.demo_output(), cure
+
+
+def _commands(program: str) -> list[str]:
+    """Every command line of the pages that starts with this program."""
+    found = [
+        line.split("  ")[0].strip()
+        for page in PAGES
+        for block in _blocks(page.read_text(encoding="utf-8"), "console")
+        for line in block.splitlines()
+    ]
+    return [line for line in found if line.startswith(f"{program} ")]
+
+
+@pytest.mark.parametrize("line", sorted(set(_commands("signoff"))))
+def test_its_commands_and_their_options_exist(line: str) -> None:
+    words = shlex.split(line)[1:]
+    command: Any = typer.main.get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    assert not hasattr(command, "commands"), f"{words[:1]} is no command"
+    known = {name for option in command.params for name in option.opts}
+    assert {word for word in words if word.startswith("-")} <= known
+
+
+def test_its_make_targets_exist() -> None:
+    spoken = re.findall(r"`make ([a-z]+)", _FENCE.sub("", README))
+    named = {*spoken, *(line.split()[1] for line in _commands("make"))}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert named <= set(re.findall(r"^([a-z-]+):.*##", makefile, re.MULTILINE))
+    assert {"demo", "test", "check"} <= named
+
+
+@pytest.mark.parametrize("row", sorted(set(re.findall(r"K=([A-D]\d+)`", README))))
+def test_each_row_that_it_names_has_a_test(row: str) -> None:
+    marks = re.compile(rf'row\([^)]*"{row}"')
+    tests = (ROOT / "tests").rglob("test_*.py")
+    assert any(marks.search(file.read_text(encoding="utf-8")) for file in tests)
+
+
+def _signoff(folder: Path, *words: str, token: str = "") -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "signoff", *words],
+        capture_output=True,
+        check=True,
+        cwd=folder,
+        env={**os.environ, "SIGNOFF_TOKEN": token},
+        text=True,
+        timeout=60,
+    )
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_quickstart_works_in_two_terminals(tmp_path: Path) -> None:
+    (program,) = _blocks(PAGES[1].read_text(encoding="utf-8"), "python")
+    (tmp_path / "agent.py").write_text(program, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "agent.py"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as agent:
+        assert agent.stdout is not None
+        assert agent.stdout.readline() == "It waits: delete_file\n"
+        assert (tmp_path / "report.txt").exists()
+        printed = _signoff(tmp_path, "token", "create", "sam")
+        token = re.search(r"sgn_[\w-]+", printed)
+        assert token is not None
+        (waiting,) = json.loads(_signoff(tmp_path, "list", "--json"))["requests"]
+        decided = ("approve", waiting["id"], "--yes", "--digest", waiting["digest"])
+        _signoff(tmp_path, *decided, token=token[0])
+        said, _ = agent.communicate("\n", timeout=60)
+    assert said.splitlines()[-1] == "Deleted report.txt."
+    assert not (tmp_path / "report.txt").exists()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_its_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#\s]+)\)", text)
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (page.parent / link).exists()] == []
