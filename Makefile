@@ -30,6 +30,18 @@ fix: $(DEV) ## Format, and repair what the linter can
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format .
 
+.PHONY: bench
+bench: $(DEV) ## Measure; writes benchmarks/results
+	@.venv/bin/python -m benchmarks $(ARGS)
+
+.PHONY: dropin
+dropin: $(DEV) ## LangChain's own tests against our middleware
+	@.venv/bin/python -m pytest --quiet tests/langgraph/test_dropin.py -k langchains_own_tests
+
+.PHONY: docs
+docs: $(DEV) ## Write the generated pages anew
+	@scripts/docs.sh
+
 .PHONY: lock
 lock: $(DEV) ## Pin the dependencies anew; UPGRADE=1 takes the newest versions
 	@scripts/lock.sh

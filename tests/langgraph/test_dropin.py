@@ -22,11 +22,17 @@ from langchain.agents.middleware import (
 )
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.types import Command
+from langchain_core.tools import tool
+from langgraph.types import Command, interrupt
 from pydantic import ValidationError
 
 from signoff import Approve, Edit, Policy, Principal, Reject, Signoff, deny
-from signoff.domain.errors import AlreadyDecided, InvalidEdit, InvalidSetting
+from signoff.domain.errors import (
+    AlreadyDecided,
+    InvalidEdit,
+    InvalidSetting,
+    PayloadRefused,
+)
 from signoff.domain.journal import EntryState
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.requests import Status
@@ -376,15 +382,14 @@ async def test_who_loses_a_race_of_answers_is_told_who_won(moved: MakeMoved) -> 
     await agent.start()
     (request,) = agent.requests()
     # Maria decides after the run has seen that the request waits.
-    propose = agent.so.propose
+    decide = agent.so.decide
 
     def late(*args: Any, **more: Any) -> Any:  # noqa: ANN401 - the use case's own
-        found = propose(*args, **more)
-        agent.so.propose = propose  # type: ignore[method-assign]  # once
-        agent.so.decide(request.id, Reject(), by=MARIA, digest=request.digest)
-        return found
+        vars(agent.so).pop("decide")
+        decide(request.id, Reject(), by=MARIA, digest=request.digest)
+        return decide(*args, **more)
 
-    agent.so.propose = late  # type: ignore[method-assign]  # the moment in between
+    vars(agent.so)["decide"] = late
     with pytest.raises(AlreadyDecided, match=f"rejected by {MARIA.id}"):
         await agent.answer(YES)
     done = await agent.invoke(None)
@@ -436,6 +441,31 @@ def _die(url: str, folder: Path, when: str) -> Any:  # noqa: ANN401 - what run_p
     return run_python(script, url, str(folder), when, env=env)
 
 
+@tool
+def order(item: str) -> str:
+    """Order an item; asks for the colour."""
+    return f"ordered a {interrupt('Which colour?')} {item}"
+
+
+@pytest.mark.parametrize("in_between", [False, True], ids=["at_once", "decided_first"])
+async def test_a_question_of_the_tool_itself_gets_its_own_answer(
+    moved: MakeMoved,
+    in_between: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    ask = [turn(call("order", "c1", item="car"))]
+    agent = moved(ask, interrupt_on={"order": True}, tools=[order])
+    await agent.start()
+    if in_between:
+        (request,) = agent.requests()
+        agent.so.decide(request.id, Approve(), by=MARIA, digest=request.digest)
+        (question,) = pauses(await agent.invoke(None))
+    else:
+        (question,) = pauses(await agent.answer(YES))
+    assert question.value == "Which colour?"
+    done = await agent.invoke(Command(resume={question.id: "red"}))
+    assert said(agent.told(done)[0]) == "ordered a red car"
+
+
 # What goes round LangChain's own gate, and does not go round this one.
 
 
@@ -479,6 +509,30 @@ async def test_a_condition_that_flips_does_not_undo_a_rejection(
     answers[0] = False
     await agent.answer(NO)
     assert agent.effects.done == []
+
+
+@BATCHED
+@pytest.mark.row("A12")
+async def test_a_condition_that_flips_does_not_shift_the_answers(
+    moved: MakeMoved,
+) -> None:
+    answers = [False]
+
+    def when(_: ToolCallRequest) -> bool:
+        return answers[0]
+
+    gated = {"pay": {"allowed_decisions": ["approve"], "when": when}, "wire": True}
+    agent = moved(TWO, interrupt_on=gated)
+    (pause,) = await agent.start()
+    assert [a["name"] for a in pause.value["action_requests"]] == ["wire"]
+    answers[0] = True
+    done = await agent.answer(NO)
+    # The rejection met the call that was shown; the other is asked where it runs.
+    assert agent.effects.done == []
+    (again,) = pauses(done)
+    assert [a["name"] for a in again.value["action_requests"]] == ["pay"]
+    await agent.answer(YES)
+    assert [name for name, _ in agent.effects.done] == ["pay"]
 
 
 @pytest.mark.row("B18")
@@ -555,12 +609,14 @@ async def strict(
     stack: AsyncExitStack,
     url: str,
     folder: Path,
+    *,
+    turns: Sequence[AIMessage] = PAY,
     **more: Any,  # noqa: ANN401 - the middleware's own arguments
 ) -> Moved:
     saver = await stack.enter_async_context(open_saver("sync", url, folder))
     so = Signoff(url)
     stack.callback(so.close)
-    return moved_agent(so, saver, PAY, mode="per_call", **more)
+    return moved_agent(so, saver, turns, mode="per_call", **more)
 
 
 async def test_without_resume_as_no_answer_decides(
@@ -649,6 +705,19 @@ async def test_strict_tells_the_model_of_an_edit_as_asked(
         agent.so.decide(request.id, edit, by=MARIA, digest=request.digest)
         done = await agent.answer(YES)
         assert said(agent.told(done)[0]).startswith(expected)
+
+
+async def test_strict_asks_nobody_about_a_call_whose_result_could_reach_nothing(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    nameless = [turn({**call("pay", "c1", amount=1), "id": None})]
+    async with AsyncExitStack() as stack:
+        agent = await strict(
+            stack, sqlite_url, tmp_path, turns=nameless, interrupt_on=BOTH
+        )
+        with pytest.raises(PayloadRefused, match="the id of the call of pay"):
+            await agent.start()
+        assert agent.requests() == []
 
 
 # Wrong arguments.

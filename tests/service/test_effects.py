@@ -1,6 +1,7 @@
 """Effects: recorded before they are done, claimed once, fenced, honestly unknown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,8 @@ from signoff.domain.errors import (
 from signoff.domain.journal import TRANSITIONS, Entry, EntryState
 from signoff.domain.policy import Verdict
 from signoff.domain.principals import PrincipalKind
+from signoff.ports import Reading, Store
+from signoff.service import propose
 from signoff.service.propose import Asked
 from signoff.testing import MovableClock
 from tests.service.conftest import Opener
@@ -278,3 +281,31 @@ def test_the_end_of_a_call_tells_everybody_who_looks(open_signoff: Opener) -> No
     so.finish(entry, "finish", result=b"", summary="paid")
     assert before < started < so.changed()
     assert heard < rung < so.bell.rings
+
+
+class AskedMeanwhile:
+    """A real store in which another worker asks between two reads."""
+
+    def __init__(self, store: Store, meanwhile: Callable[[], object]) -> None:
+        self._store, self._meanwhile = store, meanwhile
+
+    @contextmanager
+    def reading(self) -> Iterator["AskedMeanwhile.Reading"]:
+        with self._store.reading() as reading:
+            yield self.Reading(reading, self._meanwhile)
+
+    class Reading:
+        def __init__(self, real: Reading, meanwhile: Callable[[], object]) -> None:
+            self.entry, self.request_of = real.entry, real.request_of
+            self._real, self._meanwhile = real, meanwhile
+
+        def ruled(self, action_id: str) -> str | None:
+            self._meanwhile()
+            return self._real.ruled(action_id)
+
+
+def test_a_standing_with_a_question_has_its_request(so: Signoff) -> None:
+    store = AskedMeanwhile(so.store, lambda: ask(so))
+    found = propose.standing(store, call().id)  # type: ignore[arg-type]  # it only reads
+    assert found is not None
+    assert found.request == so.get(so.pending().requests[0].id)

@@ -95,9 +95,15 @@ def _compile_cel(expression: str) -> Predicate:
         raise PolicyError(
             f"when={expression!r} names {unknown[0]!r}; it may use: {known}."
         )
-    return lambda action: _exactly_bool(
-        program.execute(environment(action)), repr(expression)
-    )
+    # What crosses into CEL is converted value by value: only what it names does.
+    named = [name for name in VARIABLES if name in program.variables()]
+
+    def predicate(action: Action) -> bool:
+        sees = environment(action)
+        value = program.execute({name: sees[name] for name in named})
+        return _exactly_bool(value, repr(expression))
+
+    return predicate
 
 
 def _exactly_bool(value: object, what: str) -> bool:

@@ -13,7 +13,7 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel, ValidationError
 
 from signoff.domain.actions import Action, Context, ToolTraits
-from signoff.domain.errors import NoCheckpointer
+from signoff.domain.errors import NoCheckpointer, PayloadRefused
 from signoff.ports import KnownTool
 
 AGENT: Final = "signoff_agent"
@@ -48,9 +48,13 @@ def read_call(request: ToolCallRequest, context: ReadContext) -> Call:
 
     Raises:
         NoCheckpointer: The graph could never be resumed.
+        PayloadRefused: It has no id, so its result could reach no message.
     """
     config = request.runtime.config
     tool_call = request.tool_call
+    if tool_call["id"] is None:
+        missing = "is missing, so nobody is asked; the chat model must give one"
+        raise PayloadRefused(f"the id of the call of {tool_call['name']}", missing)
     action = Action(
         context=context(config),
         message_id=_message_id(request),

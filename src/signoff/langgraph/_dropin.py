@@ -1,7 +1,7 @@
 """LangChain's own semantics on signoff's store: here a resume does decide.
 
 The application says who answers its resumes. Every answer is recorded as that person's
-before LangGraph keeps it, so that a refused or malformed one leaves nothing behind.
+and LangGraph keeps none, so that a refused or malformed one leaves nothing behind.
 What runs is read from the store as ever: claimed once, journaled, safe in a crash.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Final, cast
@@ -55,6 +56,7 @@ from signoff.langgraph._interrupt_on import (
 )
 from signoff.langgraph._middleware import ModelAnswer, ResumeAs, SignoffMiddleware
 from signoff.langgraph._results import Result
+from signoff.langgraph._wakes import drop_wakes
 from signoff.service import Approvals
 from signoff.service.propose import Asked
 
@@ -63,6 +65,13 @@ log: Final = logging.getLogger("signoff")
 IN_A_GRAPH: Final = "__pregel_scratchpad"
 ATTEMPTS: Final = 3
 """One call and the two retries that LangChain's ToolRetryMiddleware makes by itself."""
+
+
+class _Recorded(Exception):
+    """Leaves `interrupt()`: the answer is in the store, and LangGraph keeps none.
+
+    A value that it kept would answer the next question of the same node: the tool's.
+    """
 
 
 class VouchedMiddleware(SignoffMiddleware, HumanInTheLoopMiddleware[Any, Any, Any]):
@@ -292,7 +301,9 @@ class VouchedMiddleware(SignoffMiddleware, HumanInTheLoopMiddleware[Any, Any, An
             asked = [one for one in gated if one.request is not None]
             # By LangChain's name for it: its own tests put another in its place there.
             pause: Callable[..., object] = vars(hitl)["interrupt"]
-            pause(self._value(asked), response_schema=self._schema(asked))
+            with suppress(_Recorded):
+                pause(self._value(asked), response_schema=self._schema(asked))
+            drop_wakes()
             gated = [self._again(one) for one in gated]
         return gated
 
@@ -319,11 +330,12 @@ class VouchedMiddleware(SignoffMiddleware, HumanInTheLoopMiddleware[Any, Any, An
         )
 
     def _schema(self, asked: Sequence[Gated]) -> Any:  # noqa: ANN401 - a type made here
-        """LangChain's schema; who passes it is recorded before LangGraph saves it."""
+        """LangChain's schema; what passes it is recorded at once."""
 
         # Not a partial: pydantic shows the validator's repr, and so the whole state.
         def take(answer: Any, check: ValidatorFunctionWrapHandler) -> object:  # noqa: ANN401 - whatever a resume carries
-            return self._take(asked, answer, check)
+            self._take(asked, answer, check)
+            raise _Recorded
 
         if self.interrupt_mode == "batched":
             return Annotated[hitl.HITLResponse, WrapValidator(take)]
@@ -346,11 +358,11 @@ class VouchedMiddleware(SignoffMiddleware, HumanInTheLoopMiddleware[Any, Any, An
         asked: Sequence[Gated],
         answer: Any,  # noqa: ANN401 - whatever a resume carries
         check: ValidatorFunctionWrapHandler,
-    ) -> object:
+    ) -> None:
         """Record an answer in LangChain's format as the decisions that it is.
 
-        It runs inside `interrupt()`: what raises here was not saved by LangGraph, so
-        that the pause can be answered again.
+        It runs inside `interrupt()`: what is refused here was not saved by LangGraph,
+        so that the pause can be answered again, by anybody.
         """
         check(answer)
         batched = self.interrupt_mode == "batched"
@@ -365,7 +377,6 @@ class VouchedMiddleware(SignoffMiddleware, HumanInTheLoopMiddleware[Any, Any, An
         by = self._speaker()
         for one, said in zip(asked, answers, strict=True):
             self._record(one, said, by)
-        return answer
 
     def _speaker(self) -> Principal:
         """Who answers by this resume.

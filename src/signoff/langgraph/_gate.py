@@ -18,6 +18,7 @@ from signoff.domain.errors import DigestMismatch
 from signoff.domain.policy import DEFAULT_EXPIRY, Rule, Ruling, Span, Verdict, review
 from signoff.domain.requests import Request, RequestKind, Status, shown
 from signoff.langgraph._calls import read_context
+from signoff.langgraph._wakes import drop_own_wakes
 from signoff.langgraph._words import reference
 from signoff.service import Approvals
 from signoff.service.propose import Asked
@@ -63,7 +64,9 @@ def gate(  # noqa: PLR0913 - each keyword is one condition of the gate
 
     A callable is called once per pause, ever: a re-executed node gets the value that
     people saw (or edited), never a newly made one. Gates of one name in one node, as in
-    a loop, are told apart by their order; concurrent ones need names of their own.
+    a loop, are told apart by their order; concurrent ones need names of their own. In a
+    node that also asks with `interrupt()`, resume through a Runner: its wake-ups answer
+    no question.
 
     Args:
         so: Where the request is kept.
@@ -87,6 +90,7 @@ def gate(  # noqa: PLR0913 - each keyword is one condition of the gate
         expires_in=expires_in,
         name=f"gate {name}",
     )
+    drop_own_wakes()
     while True:
         request = _standing(so, action) or _ask(so, action, rule, payload, question)
         if request.status is not Status.PENDING:

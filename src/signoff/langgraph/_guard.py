@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import anyio
 from langchain.agents.middleware import ToolCallRequest
 from langchain_core.messages import ToolCall, ToolMessage
 from langgraph.errors import GraphBubbleUp
-from langgraph.types import interrupt
 
 from signoff.aio import AsyncApprovals
 from signoff.domain.errors import (
@@ -44,6 +44,7 @@ from signoff.langgraph._calls import (
     read_call,
 )
 from signoff.langgraph._results import Result, decode, encode, summarize, with_notice
+from signoff.langgraph._wakes import drop_wakes, pause
 from signoff.service import Approvals
 from signoff.service.propose import Asked, Standing
 
@@ -223,6 +224,7 @@ class Guard:
             return self.told(call, request)
         entry = yield do("begin", request)
         if entry is not None:
+            drop_wakes()
             to_run = self._edited(call, request)
             return (yield from self._execute(call, entry, to_run, request))
         if request.id in tried:
@@ -241,12 +243,12 @@ class Guard:
             if entry.state is EntryState.RUNNING:
                 yield Wait(POLL_S)
             return None
-        raised = entry.id in _RAISED_HERE.get() and entry.attempt < entry.attempts
+        raised = _raised_here(call, entry) and entry.attempt < entry.attempts
         if entry.state is EntryState.PREPARED or may_retry(entry) or raised:
             return (yield from self._again(call, request, entry, raised=raised))
         if entry.state is EntryState.FAILED:
             return words.ended_message(call, entry)
-        if entry.id in _RAISED_HERE.get():
+        if _raised_here(call, entry):
             return words.exhausted_message(call, entry)
         yield Pause(words.unknown_payload(call, entry))
         return None
@@ -257,6 +259,8 @@ class Guard:
         again = yield do("begin_again", entry, raised=raised)
         if again is None:
             return None
+        if entry.state is not EntryState.PREPARED:
+            drop_wakes()
         to_run = call.request if request is None else self._edited(call, request)
         return (yield from self._execute(call, again, to_run, request))
 
@@ -275,7 +279,7 @@ class Guard:
         except BaseException as error:
             attempts.raised(error)
             if not isinstance(error, GraphBubbleUp):
-                _RAISED_HERE.set(_RAISED_HERE.get() | {entry.id})
+                _RAISED[entry.id] = call.request.runtime
             raise
         if request is not None and request.edited:
             result = self.noted(call, request, result)
@@ -311,11 +315,13 @@ class Guard:
         return result
 
 
-# LangGraph runs every execution of a node in a copied context, so that only a retry
-# within the same execution finds its entry here; a later wake-up is no retry.
-_RAISED_HERE: Final[ContextVar[frozenset[str]]] = ContextVar(
-    "signoff_raised_here", default=frozenset()
-)
+# The runtime is made anew for every execution of a node, so that only a retry within
+# the same execution finds its entry here; a later wake-up is no retry.
+_RAISED: Final[WeakValueDictionary[str, Any]] = WeakValueDictionary()
+
+
+def _raised_here(call: Call, entry: Entry) -> bool:
+    return _RAISED.get(entry.id) is call.request.runtime
 
 
 def drive(  # noqa: C901 - one arm for each kind of step
@@ -330,7 +336,8 @@ def drive(  # noqa: C901 - one arm for each kind of step
                 if isinstance(step, Do):
                     answer = _call(getattr(so, step.name), step)
                 elif isinstance(step, Run):
-                    answer = handler(step.request)
+                    with _unparked():
+                        answer = handler(step.request)
                 elif isinstance(step, Wait):
                     threading.Event().wait(step.seconds)
                 else:
@@ -358,7 +365,8 @@ async def adrive(  # noqa: C901 - one arm for each kind of step
                 if isinstance(step, Do):
                     answer = await _acall(getattr(so, step.name), step)
                 elif isinstance(step, Run):
-                    answer = await handler(step.request)
+                    with _unparked():
+                        answer = await handler(step.request)
                 elif isinstance(step, Wait):
                     await anyio.sleep(step.seconds)
                 else:
@@ -385,7 +393,7 @@ def _pause(step: Pause) -> None:
     parked = _PARKED.get()
     if parked is not None:
         raise _ParkedHere(parked.park(step.payload))
-    interrupt(step.payload)
+    pause(step.payload)
 
 
 class Parked:
@@ -421,6 +429,16 @@ def parking() -> Iterator[Parked]:
     token = _PARKED.set(parked)
     try:
         yield parked
+    finally:
+        _PARKED.reset(token)
+
+
+@contextmanager
+def _unparked() -> Iterator[None]:
+    """While a tool runs: an agent inside of it pauses by itself, not this node."""
+    token = _PARKED.set(None)
+    try:
+        yield
     finally:
         _PARKED.reset(token)
 

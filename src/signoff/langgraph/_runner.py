@@ -19,6 +19,7 @@ from signoff import clock
 from signoff.domain.errors import NoCheckpointer, SignoffError, UnknownThread
 from signoff.domain.requests import Status
 from signoff.langgraph._calls import AGENT, TEAM, USER
+from signoff.langgraph._wakes import WAKE
 from signoff.ports import Wakeup
 from signoff.service import Approvals
 
@@ -243,8 +244,15 @@ def next_input(snapshot: StateSnapshot) -> Command[Any] | None:
     leaves one with work undone. Going on with no input is right in every such case and
     does nothing on a finished thread. The value carries no decision; the store does.
     """
-    ours = [pause.id for pause in snapshot.interrupts if is_ours(pause)]
-    return Command(resume=dict.fromkeys(ours, "signoff")) if ours else None
+    ours = [pause.id for pause in open_pauses(snapshot) if is_ours(pause)]
+    return Command(resume=dict.fromkeys(ours, WAKE)) if ours else None
+
+
+def open_pauses(snapshot: StateSnapshot) -> Iterator[Interrupt]:
+    """The pauses that still wait; LangGraph 1.2.12 shows answered ones too."""
+    for task in snapshot.tasks:
+        if task.result is None:
+            yield from task.interrupts
 
 
 def requests_of(value: Mapping[str, Any]) -> Iterator[str]:
@@ -267,7 +275,7 @@ def _saved(thread_id: str, snapshot: StateSnapshot) -> StateSnapshot:
 
 
 def _outcome(thread_id: str, snapshot: StateSnapshot) -> Outcome:
-    waiting = tuple(pause.value for pause in snapshot.interrupts)
+    waiting = tuple(pause.value for pause in open_pauses(snapshot))
     return Outcome(thread=thread_id, waiting=waiting, values=snapshot.values)
 
 

@@ -10,11 +10,11 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from langgraph.prebuilt import ToolNode
 from langgraph.runtime import Runtime
-from langgraph.types import interrupt
 
 from signoff.domain.policy import Policy
 from signoff.langgraph._calls import read_context
 from signoff.langgraph._guard import Guard, parking
+from signoff.langgraph._wakes import pause
 from signoff.service import Approvals
 
 
@@ -55,17 +55,15 @@ class GuardedToolNode(ToolNode):
     """A ToolNode that gives every call its turn and then pauses once for the rest."""
 
     def _func(self, input: Any, config: RunnableConfig, runtime: Runtime) -> Any:  # noqa: A002, ANN401 - ToolNode's signature
-        while True:
-            with parking() as parked:
-                done = super()._func(input, config, runtime)
-            if not parked.payloads:
-                return done
-            interrupt(parked.value())
+        with parking() as parked:
+            done = super()._func(input, config, runtime)
+        if parked.payloads:
+            pause(parked.value())
+        return done
 
     async def _afunc(self, input: Any, config: RunnableConfig, runtime: Runtime) -> Any:  # noqa: A002, ANN401 - ToolNode's signature
-        while True:
-            with parking() as parked:
-                done = await super()._afunc(input, config, runtime)
-            if not parked.payloads:
-                return done
-            interrupt(parked.value())
+        with parking() as parked:
+            done = await super()._afunc(input, config, runtime)
+        if parked.payloads:
+            pause(parked.value())
+        return done

@@ -73,7 +73,11 @@ def standing(store: Store, action_id: str) -> Standing | None:
         request = reading.request_of(action_id)
         if request is None and entry is None:
             verdict = reading.ruled(action_id)
-            return None if verdict is None else Standing(verdict=Verdict(verdict))
+            if verdict is None:
+                return None
+            # Committed with its verdict, maybe between the reads above and the last.
+            request = reading.request_of(action_id)
+            return Standing(verdict=Verdict(verdict), request=request)
         return Standing(verdict=Verdict.REVIEW, request=request, entry=entry)
 
 

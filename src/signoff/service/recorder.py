@@ -150,7 +150,9 @@ class Recorder:
 
     def _write_thread(self, thread: str, allowed: Sequence[_Allowed]) -> None:
         with self._store.writing(thread) as tx:
-            new = [one for one in allowed if tx.ruled(one.action_id) is None]
+            by_id = {one.action_id: one for one in allowed}
+            before = tx.ruled_among(list(by_id))
+            new = [one for name, one in by_id.items() if name not in before]
             if new:
                 tx.add_actions([_ruled(one) for one in new])
                 tx.record(

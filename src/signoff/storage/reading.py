@@ -78,6 +78,11 @@ class SqlReading:
         found = self._connection.execute(_VERDICT, {"id": action_id}).scalar()
         return None if found is None else str(found)
 
+    def ruled_among(self, action_ids: Sequence[str]) -> frozenset[str]:
+        column = t.actions.c.id
+        found = select(column).where(column.in_(action_ids))
+        return frozenset(self._connection.execute(found).scalars())
+
     def page(self, wanted: Filter) -> Page:
         found = self._all(paging.page_statement(wanted))
         shown = found[: wanted.limit]
