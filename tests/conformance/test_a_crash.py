@@ -137,9 +137,9 @@ async def test_two_tasks_that_resume_at_once_run_it_once(
     @tool
     async def pay(amount: int) -> str:
         """Pay an amount."""
-        await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)  # the other task has its turns meanwhile
         ran.append(amount)
-        await asyncio.sleep(0.01)
         return f"paid {amount}"
 
     one, opened = system(place), _async_saver(place)

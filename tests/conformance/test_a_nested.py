@@ -12,7 +12,9 @@ from langchain_core.tools import BaseTool, tool
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, Send, interrupt
 
+from signoff import Approve
 from signoff.domain.journal import EntryState
+from signoff.langgraph import Runner, gate
 from tests.conformance.harness import (
     GO,
     Open,
@@ -25,7 +27,7 @@ from tests.conformance.harness import (
     waiting,
 )
 from tests.conformance.ours import Ours, OursByHand
-from tests.langgraph.agents import Scripted, call, turn
+from tests.langgraph.agents import MARIA, Scripted, call, turn
 
 BOTH = pytest.mark.parametrize("system", [Ours, OursByHand], ids=lambda one: one.name)
 ASK_TWICE = turn(call("survey", "s1", amount=1), call("pay", "c2", amount=2))
@@ -207,3 +209,37 @@ def test_one_agent_twice_at_once_is_two_agents(system: Open, place: Place) -> No
 
 def _last(inner: Any, state: Fan) -> str:  # noqa: ANN401 - a compiled graph
     return str(inner.invoke({"messages": state["messages"]})["messages"][-1].content)
+
+
+@pytest.mark.row("A7", "A20")
+def test_a_gate_between_a_nodes_own_questions_leaves_each_its_own_answer(
+    place: Place,
+) -> None:
+    with stage(Ours, place) as (one, saver, _):
+        assert isinstance(one, Ours)
+        so = one.so
+
+        def node(_: Fan) -> Fan:
+            before = interrupt("before?")
+            passed = [gate(so, name, name).value for name in ("plan", "budget")]
+            return {"said": [before, *passed, interrupt("after?")]}
+
+        builder: Any = StateGraph(Fan)
+        builder.add_node("node", node)
+        builder.add_edge(START, "node")
+        graph = builder.compile(checkpointer=saver)
+        runner = Runner(so, graph, agent="a")
+        runner.start({}, thread_id="t1")
+        graph.invoke(Command(resume={questions(graph, "t1")["before?"]: "b"}), at("t1"))
+        for name in ("plan", "budget"):
+            runner.resume("t1")  # wakes it too early
+            (request,) = so.pending().requests
+            assert request.tool == name
+            so.decide(request.id, Approve(), by=MARIA, digest=request.digest)
+            runner.resume("t1")
+        assert set(questions(graph, "t1")) == {"after?"}
+        runner.resume("t1")  # has nothing to wake
+        assert set(questions(graph, "t1")) == {"after?"}
+        graph.invoke(Command(resume={questions(graph, "t1")["after?"]: "a"}), at("t1"))
+        said = graph.get_state(at("t1")).values["said"]
+    assert said == ["b", "plan", "budget", "a"]

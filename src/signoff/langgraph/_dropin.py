@@ -259,6 +259,10 @@ class VouchedMiddleware(SignoffMiddleware, HumanInTheLoopMiddleware[Any, Any, An
 
     def _recorded(self, request: ToolCallRequest) -> tuple[Call, Request | None]:
         """The call, with its request if this is a re-execution and it has one."""
+        tool_call = request.tool_call
+        if self.interrupt_mode == "per_call" and tool_call["id"] is None:
+            config = self.interrupt_on[tool_call["name"]]
+            self._tool_approval_request(request, config)  # raises, in LangChain's words
         call = read_call(request, self.guard.context)
         if not call.resuming:
             return call, None
@@ -275,12 +279,9 @@ class VouchedMiddleware(SignoffMiddleware, HumanInTheLoopMiddleware[Any, Any, An
         config: hitl.InterruptOnConfig,
         runtime: Runtime[Any],
     ) -> tuple[hitl.ActionRequest, hitl.ReviewConfig]:
-        shown, review = self._create_action_and_config(
+        return self._create_action_and_config(
             request.tool_call, config, request.state, runtime
         )
-        if self.interrupt_mode == "per_call" and request.tool_call["id"] is None:
-            self._tool_approval_request(request, config)  # raises, in LangChain's words
-        return shown, review
 
     def _asked(self, call: Call, shown: hitl.ActionRequest) -> Asked:
         """What the request shows; the agent's tools are made known once."""

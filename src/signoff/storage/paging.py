@@ -12,6 +12,7 @@ from sqlalchemy import Column, ColumnElement, Select, select, tuple_
 from sqlalchemy import func as sql
 
 from signoff.domain.errors import InvalidSetting
+from signoff.domain.policy import Risk
 from signoff.ports import Filter
 from signoff.storage.tables import requests as r
 
@@ -26,8 +27,8 @@ _EQUAL: Final[dict[str, Column[Any]]] = {
     "agent": r.c.agent,
     "tool": r.c.tool,
     "team": r.c.team,
-    "risk": r.c.risk,
 }
+_RANKS: Final = {risk.value: risk.rank for risk in Risk}
 
 
 def page_statement(wanted: Filter) -> Select[Any]:
@@ -77,8 +78,15 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         for name, column in _EQUAL.items()
         if getattr(wanted, name) is not None
     ]
+    if wanted.risk is not None:
+        # The rank is what the index by risk holds; no risk has the rank -1.
+        found.append(r.c.risk_rank == _RANKS.get(wanted.risk, -1))
     if wanted.status is not None:
-        found.append(r.c.status == wanted.status.value)
+        # A thread has few requests: without its statistics, SQLite would rather walk
+        # the index of another order than sort them. An expression is in no index.
+        sorted_after = wanted.thread is not None and wanted.order != "deadline"
+        status = r.c.status.concat("") if sorted_after else r.c.status
+        found.append(status == wanted.status.value)
     return found
 
 

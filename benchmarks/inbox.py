@@ -1,0 +1,210 @@
+"""The inbox at a million requests: pages of 50 by keyset, first and deep.
+
+The rows are inserted straight into the tables, 100,000 of them pending; what is timed
+is the use case that the inbox calls, with the rows read into requests.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from benchmarks.measure import milliseconds, progress, save, table
+from benchmarks.places import DATABASES, place
+from signoff import Signoff
+from signoff.domain.requests import Status
+from signoff.ports import Filter
+
+NAME: Final = "inbox"
+REQUESTS: Final = 1_000_000
+PENDING: Final = 100_000
+REPEATS: Final = 30
+DEEP: Final = 20_000
+ORDERS: Final = ("deadline", "risk", "newest")
+FILTERS: Final[dict[str, dict[str, Any]]] = {
+    "none": {},
+    "tool": {"tool": "tool_7"},
+    "agent": {"agent": "agent_3"},
+    "team": {"team": "team_2"},
+    "risk": {"risk": "high"},
+    "thread": {"thread": "t77"},
+    "tool and team": {"tool": "tool_7", "team": "team_2"},
+}
+
+_NUMBERS: Final = {
+    "sqlite": (
+        "WITH RECURSIVE numbers(n) AS "
+        "(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :many)"
+    ),
+    "postgresql": (
+        "WITH numbers AS (SELECT n FROM generate_series(1, CAST(:many AS BIGINT)) AS n)"
+    ),
+}
+# Ids in no order, as real ones are: hashes. 2654435761 is odd, so no two are the same.
+_ID: Final = {
+    "sqlite": "printf('req_%08x', (n * 2654435761) & 4294967295)",
+    "postgresql": ("'req_' || lpad(to_hex((n * 2654435761) & 4294967295), 8, '0')"),
+}
+_INSERT: Final = """
+{numbers}
+INSERT INTO requests (id, kind, action_id, ask, thread, agent, user_id, team, tool,
+    args, proposed, schema, description, digest, revision, status, risk, risk_rank,
+    rule, policy_version, terms, asked_at, expires_at, changed_at, settled_at,
+    settled_by, outcome)
+SELECT {id}, 'action', 'act_' || n, 1, 't' || (n % 4999), 'agent_' || (n % 11),
+    'user_' || (n % 1000), 'team_' || (n % 7), 'tool_' || (n % 41),
+    '{{"amount":' || n || ',"to":"somebody@example.com"}}',
+    '{{"tool":"pay","args":{{"amount":' || n || ',"to":"somebody@example.com"}}}}',
+    NULL, 'Pay an amount.', 'digest of ' || n, 1,
+    CASE WHEN n % 10 = 0 THEN 'pending' ELSE 'approved' END,
+    CASE n / 10 % 4 WHEN 0 THEN 'critical' WHEN 1 THEN 'high' WHEN 2 THEN 'medium'
+        ELSE 'low' END,
+    n / 10 % 4, 'review(pay)', '0123456789abcdef', :terms,
+    :now + n, :now + 3600000000 + (n * 7919 % 1000003) * 1000, :now + n,
+    CASE WHEN n % 10 = 0 THEN NULL ELSE :now + n END,
+    CASE WHEN n % 10 = 0 THEN NULL ELSE 'maria@example.com' END,
+    CASE WHEN n % 10 = 0 THEN NULL ELSE '{{"decision":"approve"}}' END
+FROM numbers
+"""
+_TERMS: Final = (
+    '{"approvals":1,"reviewers":null,"decisions":["approve","reject","edit","respond"],'
+    '"self_approval":false,"attempts":1,"idempotent":false,"valid_for":null}'
+)
+
+
+def run() -> None:
+    """Measure on both databases, print and save."""
+    found = {database: _measure(database) for database in DATABASES}
+    rows = [
+        (what, *(pages[what][depth] for pages in found.values() for depth in _DEPTHS))
+        for what in next(iter(found.values()))
+    ]
+    head = [f"{database}, {depth}" for database in found for depth in _DEPTHS]
+    table(("page of 50, ms", *head), rows)
+    worst = {database: _worst(pages) for database, pages in found.items()}
+    print("worst: " + ", ".join(f"{name} {ms} ms" for name, ms in worst.items()))
+    save(
+        NAME,
+        {
+            "requests": REQUESTS,
+            "pending": PENDING,
+            "page": Filter().limit,
+            "deep_page_begins_after": DEEP,
+            "worst_ms": worst,
+            "medians_ms": found,
+        },
+    )
+
+
+_DEPTHS: Final = ("first", "deep")
+
+
+def _worst(pages: dict[str, dict[str, float | None]]) -> float:
+    return max(ms for page in pages.values() for ms in page.values() if ms is not None)
+
+
+def _measure(database: str) -> dict[str, dict[str, float | None]]:
+    with place(database) as here:
+        so = Signoff(here.url())
+        store: Any = so.store
+        progress(f"inbox, {database}: inserting {REQUESTS:,} requests")
+        with store.engine.begin() as connection:
+            _fill(connection, so.now())
+        _settle_down(store, database)
+        found = {what: _pages(so, wanted, what) for what, wanted in _views()}
+        progress(f"inbox, {database}: counts")
+        found["count of pending"] = _once(so.count)
+        found["latest change"] = _once(so.changed)
+        so.close()
+        return found
+
+
+def _views() -> Iterator[tuple[str, Filter]]:
+    for order in ORDERS:
+        for name, conditions in FILTERS.items():
+            yield f"{order}, filter: {name}", Filter(order=order, **conditions)
+    settled = Filter(order="newest", status=Status.APPROVED)
+    yield "newest of the approved", settled
+    yield "newest of all", replace(settled, status=None)
+
+
+def _pages(so: Signoff, wanted: Filter, what: str) -> dict[str, float | None]:
+    progress(f"inbox: {what}")
+    deep = _after(so, wanted)
+    return {
+        "first": _timed(lambda: so.pending(wanted)),
+        "deep": None if deep is None else _timed(lambda: so.pending(deep)),
+    }
+
+
+def _after(so: Signoff, wanted: Filter) -> Filter | None:
+    """The same list further down: half-way where it is shorter than DEEP."""
+    cursors: list[str] = []
+    page = replace(wanted, limit=200)
+    while len(cursors) < DEEP // page.limit:
+        following = so.pending(page).next
+        if following is None:
+            break
+        cursors.append(following)
+        page = replace(page, cursor=following)
+    if cursors == []:
+        return None
+    full = len(cursors) == DEEP // page.limit
+    return replace(wanted, cursor=cursors[-1] if full else cursors[len(cursors) // 2])
+
+
+def _once(read: Callable[[], object]) -> dict[str, float | None]:
+    return {"first": _timed(read), "deep": None}
+
+
+def _timed(read: Callable[[], object]) -> float:
+    took = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        read()
+        took.append(time.perf_counter() - began)
+    return milliseconds(took)
+
+
+def _fill(connection: Connection, now: int) -> None:
+    """Insert without the indexes, which are made anew afterwards: that is faster."""
+    dialect = connection.dialect.name
+    indexes = list(connection.execute(text(_INDEXES[dialect])))
+    for name, _ in indexes:
+        connection.execute(text(f"DROP INDEX {name}"))
+    insert = _INSERT.format(numbers=_NUMBERS[dialect], id=_ID[dialect])
+    values = {"many": REQUESTS, "now": now, "terms": _TERMS}
+    connection.execute(text(insert), values)
+    for name, definition in indexes:
+        progress(f"inbox, {dialect}: {name}")
+        connection.execute(text(definition))
+    found = connection.execute(
+        text("SELECT count(*) FROM requests WHERE status = 'pending'")
+    ).scalar()
+    if found != PENDING:
+        raise AssertionError(f"{found} requests are pending, not {PENDING}")
+
+
+_INDEXES: Final = {
+    "sqlite": (
+        "SELECT name, sql FROM sqlite_master "
+        "WHERE type = 'index' AND tbl_name = 'requests' AND sql IS NOT NULL"
+    ),
+    "postgresql": (
+        "SELECT indexname, indexdef FROM pg_indexes "
+        "WHERE tablename = 'requests' AND indexname NOT LIKE '%_pkey'"
+    ),
+}
+
+
+def _settle_down(store: Any, database: str) -> None:  # noqa: ANN401 - the store's engine
+    """What a PostgreSQL server does by itself within a minute of such a load."""
+    if database == "postgresql":
+        with store.engine.connect().execution_options(
+            isolation_level="AUTOCOMMIT"
+        ) as connection:
+            connection.execute(text("VACUUM ANALYZE requests"))
