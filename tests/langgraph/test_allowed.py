@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from signoff import Signoff, allow, review
 from signoff.storage.store import SqlStore
-from tests.langgraph.agents import Bench, call, said, turn
+from tests.langgraph.agents import SYNC, Bench, call, said, turn
 from tests.langgraph.conftest import MakeBench
 
 LOOK = [turn(call("look", "c1", what="a")), turn(call("look", "c2", what="b"))]
@@ -75,6 +75,7 @@ async def test_an_allowed_call_beside_a_held_one_is_recorded_once(
     assert len(about_look) == 1
 
 
+@SYNC
 async def test_a_payload_that_is_not_exact_json_never_runs(bench: MakeBench) -> None:
     huge = turn(call("pay", "c1", amount=2**60))
     agent = await bench([allow("pay"), review("*")], [huge])
@@ -85,6 +86,7 @@ async def test_a_payload_that_is_not_exact_json_never_runs(bench: MakeBench) -> 
     assert "send it as a string" in said(told)
 
 
+@SYNC
 async def test_arguments_that_the_tool_would_refuse_are_not_asked_about(
     bench: MakeBench,
 ) -> None:

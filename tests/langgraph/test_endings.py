@@ -41,6 +41,7 @@ async def test_silence_is_no_and_the_model_is_told(bench: MakeBench) -> None:
     assert "Nobody approved" in said(answers(finished)[0])
 
 
+@SYNC
 async def test_a_cancelled_call_is_told_why(bench: MakeBench) -> None:
     agent = await bench(RULES, PAY)
     await agent.start()
@@ -96,6 +97,7 @@ async def test_a_tool_that_knows_that_nothing_happened_says_so(
     assert "had no effect" in said(answers(finished)[0])
 
 
+@SYNC
 async def test_a_failing_node_after_the_call_does_not_run_it_again(
     bench: MakeBench,
 ) -> None:
@@ -129,6 +131,7 @@ async def test_a_message_that_comes_while_a_call_waits_cancels_it(
     assert "was not run" in said(answers(finished)[0])
 
 
+@SYNC
 async def test_a_message_that_comes_after_a_call_ran_keeps_its_result(
     bench: MakeBench,
 ) -> None:
@@ -147,6 +150,7 @@ async def test_a_message_that_comes_after_a_call_ran_keeps_its_result(
     assert "was not run" in said(told[1])
 
 
+@SYNC
 async def test_an_approval_that_no_resume_took_is_not_run_after_a_new_message(
     bench: MakeBench,
 ) -> None:
@@ -205,6 +209,7 @@ async def test_two_threads_of_one_agent_do_not_mix(bench: MakeBench) -> None:
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
+@SYNC
 async def test_a_wake_up_is_no_retry_while_the_outcome_is_unknown(
     bench: MakeBench, attempts: int
 ) -> None:

@@ -178,6 +178,7 @@ async def test_several_gates_in_one_node(stage: Stage) -> None:
     assert stage.made == 2
 
 
+@SYNC
 async def test_two_approvals_of_a_named_group(stage: Stage) -> None:
     def body(_: State) -> dict[str, Any]:
         return {
@@ -193,6 +194,7 @@ async def test_two_approvals_of_a_named_group(stage: Stage) -> None:
     assert (await stage.resume(runner)).values["passed"][0].approved
 
 
+@SYNC
 async def test_an_edit_must_keep_the_shape_of_a_gate(stage: Stage) -> None:
     runner = stage.build(lambda _: {"passed": [gate(stage.so, "plan", PLAN)]})
     await stage.start(runner)
@@ -201,6 +203,7 @@ async def test_an_edit_must_keep_the_shape_of_a_gate(stage: Stage) -> None:
     assert stage.one().args == {"value": PLAN}
 
 
+@SYNC
 async def test_a_payload_that_is_not_json_is_refused(stage: Stage) -> None:
     runner = stage.build(
         lambda _: {"passed": [gate(stage.so, "plan", {"cost": float("nan")})]}
@@ -238,6 +241,7 @@ async def test_in_an_entrypoint_with_tasks(stage: Stage) -> None:
     assert made == [7]
 
 
+@SYNC
 async def test_without_a_checkpointer_it_is_refused(stage: Stage) -> None:
     builder = StateGraph(State)
     builder.add_node("stage", lambda _: {"made": gate(stage.so, "p", PLAN)})

@@ -1,5 +1,7 @@
 """One suite, two databases: what the port promises, the store does."""
 
+import base64
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +10,7 @@ import pytest
 from signoff import Filter, Status
 from signoff.clock import Clock, wall_us
 from signoff.domain.actions import ToolTraits
-from signoff.domain.errors import InvalidSetting
+from signoff.domain.errors import InvalidSetting, PayloadRefused
 from signoff.domain.journal import EntryState
 from signoff.domain.ledger import GENESIS, Fact, verify
 from signoff.domain.principals import PrincipalKind, Token
@@ -45,6 +47,10 @@ def vote(one: Request, principal: str, kind: str = "approve") -> Vote:
         channel="test",
         digest=one.digest,
     )
+
+
+def packed(*values: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
 
 
 def test_a_request_comes_back_as_it_went(store: SqlStore) -> None:
@@ -331,6 +337,8 @@ def test_filters(store: SqlStore, name: str, value: object) -> None:
         (Filter(cursor="bnVsbA"), "isn't one of this list"),
         (Filter(cursor="WyJkZWFkbGluZSIsIngiLCJ5Il0"), "isn't one of this list"),
         (Filter(cursor="WyJkZWFkbGluZSIsdHJ1ZSwieSJd"), "isn't one of this list"),
+        (Filter(cursor="WyJkZWFkbGluZSIsMSwiXHUwMDAwIl0"), "isn't one of this list"),
+        (Filter(cursor=packed("deadline", 2**63, "req_1")), "isn't one of this list"),
     ],
 )
 def test_what_makes_no_page_is_refused(
@@ -356,3 +364,14 @@ def test_a_snapshot_sees_one_moment(store: SqlStore) -> None:
         assert reading.count(Filter()) == before == 1
     with store.reading() as reading:
         assert reading.count(Filter()) == 2
+
+
+@pytest.mark.parametrize("name", ["thread", "agent", "tool", "team"])
+def test_a_text_that_no_column_holds_is_refused(store: SqlStore, name: str) -> None:
+    wanted = Filter(**{name: "nul \0"})  # type: ignore[arg-type]
+    with store.reading() as reading:
+        for ask in (reading.page, reading.count):
+            with pytest.raises(PayloadRefused, match=f"{name}: has a NUL"):
+                ask(wanted)
+        assert reading.request("req_\0") is None
+        assert reading.entry("ent_\0") is None

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Column, ColumnElement, Select, select, tuple_
 from sqlalchemy import func as sql
 
+from signoff.domain.actions import check_texts
 from signoff.domain.errors import InvalidSetting
 from signoff.domain.policy import Risk
 from signoff.ports import Filter
@@ -28,6 +29,7 @@ _EQUAL: Final[dict[str, Column[Any]]] = {
     "tool": r.c.tool,
     "team": r.c.team,
 }
+_BEYOND_64_BITS: Final = 2**63
 _RANKS: Final = {risk.value: risk.rank for risk in Risk}
 
 
@@ -36,6 +38,7 @@ def page_statement(wanted: Filter) -> Select[Any]:
 
     Raises:
         InvalidSetting: For an unknown order, a limit out of range or a bad cursor.
+        PayloadRefused: For a text that no column could hold.
     """
     columns = _columns(wanted)
     statement = select(r).where(*_conditions(wanted)).limit(_limit(wanted) + 1)
@@ -73,6 +76,7 @@ def _columns(wanted: Filter) -> tuple[Column[Any], ...]:
 
 
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    check_texts({name: getattr(wanted, name) for name in _EQUAL})
     found = [
         column == getattr(wanted, name)
         for name, column in _EQUAL.items()
@@ -96,6 +100,13 @@ def _limit(wanted: Filter) -> int:
     return wanted.limit
 
 
+def _fits_a_column(value: object) -> bool:
+    """Whether PostgreSQL can compare with it: no NUL in a text, 64 bits in a number."""
+    if isinstance(value, str):
+        return "\0" not in value
+    return not isinstance(value, int) or abs(value) < _BEYOND_64_BITS
+
+
 def _read_cursor(wanted: Filter) -> list[Any]:
     text = wanted.cursor or ""
     try:
@@ -105,6 +116,7 @@ def _read_cursor(wanted: Filter) -> list[Any]:
         found = []
     order, values = found[:1], found[1:]
     types = [column.type.python_type for column in _columns(wanted)]
-    if order != [wanted.order] or [type(value) for value in values] != types:
+    right = order == [wanted.order] and [type(value) for value in values] == types
+    if not right or not all(map(_fits_a_column, values)):
         raise InvalidSetting("cursor", "isn't one of this list; start without one.")
     return values

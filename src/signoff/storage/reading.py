@@ -52,7 +52,7 @@ class SqlReading:
         return int(self._connection.execute(text(f"SELECT {self._clock}")).scalar_one())
 
     def request(self, request_id: str) -> Request | None:
-        row = self._one(_REQUEST, id=request_id)
+        row = None if "\0" in request_id else self._one(_REQUEST, id=request_id)
         return None if row is None else rows.request_from(row)
 
     def requests_like(self, prefix: str) -> Sequence[str]:
@@ -106,7 +106,7 @@ class SqlReading:
         return [rows.vote_from(row) for row in self._all(found)]
 
     def entry(self, entry_id: str) -> Entry | None:
-        row = self._one(_ENTRY, id=entry_id)
+        row = None if "\0" in entry_id else self._one(_ENTRY, id=entry_id)
         return None if row is None else rows.entry_from(row)
 
     def entries(
