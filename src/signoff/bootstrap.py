@@ -11,7 +11,7 @@ from signoff.clock import Clock
 from signoff.domain.duration import duration
 from signoff.domain.policy import Policy, Rule
 from signoff.service import Approvals
-from signoff.service.approvals import DEFAULT_LEASE
+from signoff.service.acting import DEFAULT_LEASE
 from signoff.storage import open_store
 
 

@@ -1,0 +1,239 @@
+"""The client: each use case is one request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import timedelta
+from urllib.parse import quote
+
+from signoff.client.documents import (
+    read_entry,
+    read_event,
+    read_plain,
+    read_principal,
+    read_request,
+    read_token,
+    read_tool,
+)
+from signoff.client.transport import (
+    AUDIT_TIMEOUT,
+    Transport,
+    escaped,
+    is_segment,
+    request_path,
+)
+from signoff.domain.actions import canonical
+from signoff.domain.errors import (
+    EntryNotFound,
+    InvalidEdit,
+    InvalidSetting,
+    PayloadRefused,
+)
+from signoff.domain.journal import Entry, EntryState
+from signoff.domain.ledger import Audit, Break, Event
+from signoff.domain.principals import Principal, PrincipalKind, Token
+from signoff.domain.requests import Decision, Edit, Request, Status, Vote
+from signoff.ports import Filter, KnownTool, Page
+
+
+class Client(Transport):
+    """A signoff server, as the identity of a token.
+
+    It has the methods of `Approvals` with the same results and errors. Where those
+    take `by`, the server takes the token's identity instead. Safe to share by threads.
+
+    Args:
+        url: Where the server is, such as `http://127.0.0.1:8765`.
+        token: The secret that `signoff token create` printed.
+        channel: What the record says a decision came by: `api`, `cli` or `inbox`.
+
+    Raises:
+        InvalidSetting: The address is no server's.
+        NotAuthenticated: The token is none.
+    """
+
+    def whoami(self) -> Principal:
+        """Who the token stands for.
+
+        Raises:
+            NotAuthenticated: It is unknown, expired or revoked.
+        """
+        return read_principal(self._get("/me"))
+
+    # What people do.
+
+    def decide(
+        self, request_id: str, decision: Decision, *, digest: str | None
+    ) -> Request:
+        """Take a decision; `digest` is that of what was shown.
+
+        Returns:
+            The request as it stands now: settled, or still gathering approvals.
+
+        Raises:
+            NotAuthenticated, RequestNotFound, NotAllowed, DecisionNotOffered: Refused.
+            DigestMismatch: It asks something else now; look again.
+            InvalidEdit: The edit fits neither tool nor policy; the request waits on.
+            AlreadyDecided: Somebody else, or the deadline, was faster.
+        """
+        if isinstance(decision, Edit):
+            _check_exact(request_id, decision)
+        said = {field.name: getattr(decision, field.name) for field in fields(decision)}
+        body = {"type": decision.kind, "digest": digest, **said}
+        return read_request(self._post(request_path(request_id, "/decisions"), body))
+
+    def cancel(self, request_id: str, *, reason: str) -> Request:
+        """Withdraw a request; it never runs.
+
+        Raises:
+            RequestNotFound, AlreadyDecided: There is nothing to withdraw.
+        """
+        path = request_path(request_id, "/cancel")
+        return read_request(self._post(path, {"reason": reason}))
+
+    def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry:
+        """Say how an unknown outcome ended; the thread goes on with that.
+
+        Raises:
+            EntryNotFound, CannotSettle, NotAllowed: Refused; nothing changed.
+        """
+        if not is_segment(entry):
+            raise EntryNotFound(entry)
+        path = f"/entries/{quote(entry, safe='')}/settle"
+        return read_entry(self._post(path, {"happened": happened, "note": note}))
+
+    # What people look at.
+
+    def get(self, request_id: str) -> Request:
+        """One request.
+
+        Raises:
+            RequestNotFound: There is none.
+        """
+        return read_request(self._get(request_path(request_id)))
+
+    def find(self, start: str) -> Request:
+        """The one request whose id starts like this.
+
+        Raises:
+            RequestNotFound: None does, or several do.
+        """
+        return read_request(self._get("/find", start=start))
+
+    def pending(self, wanted: Filter | None = None) -> Page:
+        """A page of requests; by default those that wait, the most urgent first."""
+        query = _query(Filter() if wanted is None else wanted)
+        found = self._get("/requests", **query)
+        requests = tuple(read_request(data) for data in found["requests"])
+        return Page(requests=requests, next=found["next"])
+
+    def count(self, wanted: Filter | None = None) -> int:
+        """How many requests match."""
+        query = _query(Filter() if wanted is None else wanted)
+        return int(self._get("/requests/count", **query))
+
+    def votes(self, request_id: str) -> Sequence[Vote]:
+        """What was said on a request so far, oldest first."""
+        found = self._get(request_path(request_id, "/votes"))
+        return [read_plain(Vote, data) for data in found]
+
+    def history(self, request_id: str) -> Sequence[Event]:
+        """Everything that happened about a request and its effect, oldest first."""
+        return [read_event(d) for d in self._get(request_path(request_id, "/history"))]
+
+    def entry_of(self, request: Request) -> Entry | None:
+        """The journal's entry of a request's action, if it ever ran."""
+        found = self._get(request_path(request.id, "/entry"))
+        return None if found is None else read_entry(found)
+
+    def journal(
+        self,
+        *,
+        thread: str | None = None,
+        state: EntryState | None = None,
+        limit: int = 100,
+    ) -> Sequence[Entry]:
+        """Entries of the journal, oldest first; at most 1000."""
+        name = None if state is None else EntryState(state).value
+        found = self._get("/entries", thread=thread, state=name, limit=limit)
+        return [read_entry(data) for data in found]
+
+    def thread(self, thread: str) -> Sequence[Request]:
+        """Every request of a thread, oldest first."""
+        found = self._get(f"/threads/{escaped(thread)}/requests")
+        return [read_request(data) for data in found]
+
+    def tools(self, agent: str | None = None) -> Sequence[KnownTool]:
+        """The tools that agents were seen to have."""
+        return [read_tool(data) for data in self._get("/tools", agent=agent)]
+
+    def now(self) -> int:
+        """The database's clock, microseconds since 1970 UTC."""
+        return int(self._get("/now"))
+
+    def changed(self) -> int:
+        """Grows whenever a request is made or changes, in any process."""
+        return int(self._get("/changed"))
+
+    def audit(self) -> Audit:
+        """Check the ledger, and the tables against it."""
+        found = self._send("GET", "/audit", timeout=AUDIT_TIMEOUT)
+        breaks = tuple(read_plain(Break, data) for data in found["breaks"])
+        return read_plain(Audit, found, breaks=breaks)
+
+    # Identities; for the group `admin` only.
+
+    def tokens(self) -> Sequence[Token]:
+        """Every token ever made, without its secret.
+
+        Raises:
+            NotAllowed: The identity isn't of the group `admin`.
+        """
+        return [read_token(data) for data in self._get("/tokens")]
+
+    def create_token(
+        self,
+        principal: str,
+        *,
+        kind: PrincipalKind = PrincipalKind.PERSON,
+        groups: Sequence[str] = (),
+        expires_in: timedelta | None = None,
+    ) -> tuple[Token, str]:
+        """Make a token; the secret is returned this once.
+
+        Raises:
+            NotAllowed: The identity isn't of the group `admin`.
+        """
+        body = {
+            "principal": principal,
+            "kind": PrincipalKind(kind).value,
+            "groups": list(groups),
+            "expires_in_s": None if expires_in is None else expires_in.total_seconds(),
+        }
+        made = self._post("/tokens", body)
+        return read_token(made["token"]), str(made["secret"])
+
+    def revoke_token(self, token_id: str) -> None:
+        """End a token at once.
+
+        Raises:
+            NotAllowed: The identity isn't of the group `admin`.
+            InvalidSetting: There is no such token, or it was revoked before.
+        """
+        if not is_segment(token_id):
+            raise InvalidSetting("token", f"{token_id!r} is unknown.")
+        self._send("DELETE", f"/tokens/{quote(token_id, safe='')}")
+
+
+def _query(wanted: Filter) -> dict[str, str | int | None]:
+    query: dict[str, str | int | None] = asdict(wanted)
+    query["status"] = "any" if wanted.status is None else Status(wanted.status).value
+    return query
+
+
+def _check_exact(request_id: str, edit: Edit) -> None:
+    try:
+        canonical(edit.args, at="args")
+    except PayloadRefused as error:
+        raise InvalidEdit(request_id, (str(error),)) from error

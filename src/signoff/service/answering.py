@@ -1,0 +1,63 @@
+"""What people do: decide, cancel, settle."""
+
+from __future__ import annotations
+
+from signoff.domain.journal import Entry
+from signoff.domain.principals import Principal
+from signoff.domain.requests import Decision, Edit, Request
+from signoff.service import decide as deciding
+from signoff.service import execute
+from signoff.service.core import NO_RULES, Core
+
+
+class Answering(Core):
+    """The use cases of people."""
+
+    def decide(
+        self, request_id: str, decision: Decision, *, by: Principal, digest: str | None
+    ) -> Request:
+        """Take one person's decision; `digest` is that of what they were shown.
+
+        Returns:
+            The request as it stands now: settled, or still gathering approvals.
+
+        Raises:
+            NotAuthenticated, RequestNotFound, NotAllowed, DecisionNotOffered: Refused.
+            DigestMismatch: It asks something else now; look again.
+            InvalidEdit: The edit fits neither tool nor policy; the request waits on.
+            AlreadyDecided: Somebody else, or the deadline, was faster.
+        """
+        ballot = deciding.Ballot(decision=decision, by=by, digest=digest)
+        policy = NO_RULES
+        if isinstance(decision, Edit):
+            policy = self._policy_for(request_id)
+            if policy is self.policy:
+                self.publish(policy)  # the edited request names it
+        settled = deciding.decide(self.store, policy, request_id, ballot)
+        self.bell.ring()
+        return settled
+
+    def cancel(self, request_id: str, *, by: Principal, reason: str) -> Request:
+        """Withdraw a request; it never runs.
+
+        Raises:
+            RequestNotFound, AlreadyDecided: There is nothing to withdraw.
+            NotAllowed: It is neither theirs nor theirs to decide.
+        """
+        cancelled = deciding.cancel(self.store, request_id, by=by, reason=reason)
+        self.bell.ring()
+        return cancelled
+
+    def settle(
+        self, entry: str, *, happened: bool, note: str = "", by: Principal
+    ) -> Entry:
+        """Say how an unknown outcome ended; the thread goes on with that.
+
+        Raises:
+            EntryNotFound, CannotSettle, NotAllowed: Refused; nothing changed.
+        """
+        settled = execute.settle_entry(
+            self.store, entry, happened=happened, note=note, by=by
+        )
+        self.bell.ring()
+        return settled
