@@ -27,7 +27,9 @@ PUBLIC = {
     "Verdict",
     "allow",
     "deny",
+    "escalation",
     "hold",
+    "quorum",
     "review",
     "reversible",
 }

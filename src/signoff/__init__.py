@@ -8,17 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from signoff.bootstrap import Signoff
     from signoff.domain.actions import Action, Context
+    from signoff.domain.agreement import quorum
+    from signoff.domain.deadlines import escalation
     from signoff.domain.errors import NotApplied, SignoffError
-    from signoff.domain.policy import (
-        Policy,
-        Rule,
-        Verdict,
-        allow,
-        deny,
-        hold,
-        reversible,
-        review,
-    )
+    from signoff.domain.policy import Policy
     from signoff.domain.principals import Principal
     from signoff.domain.requests import (
         Approve,
@@ -27,6 +20,15 @@ if TYPE_CHECKING:
         Request,
         Respond,
         Status,
+    )
+    from signoff.domain.rules import (
+        Rule,
+        Verdict,
+        allow,
+        deny,
+        hold,
+        reversible,
+        review,
     )
     from signoff.ports import Filter
 
@@ -51,7 +53,9 @@ __all__ = [
     "Verdict",
     "allow",
     "deny",
+    "escalation",
     "hold",
+    "quorum",
     "reversible",
     "review",
 ]
@@ -64,9 +68,12 @@ _HOME = {
     "SignoffError": "domain.errors",
     "Principal": "domain.principals",
     "Filter": "ports",
+    "Policy": "domain.policy",
+    "escalation": "domain.deadlines",
+    "quorum": "domain.agreement",
     **dict.fromkeys(
-        ("Policy", "Rule", "Verdict", "allow", "deny", "hold", "review", "reversible"),
-        "domain.policy",
+        ("Rule", "Verdict", "allow", "deny", "hold", "review", "reversible"),
+        "domain.rules",
     ),
     **dict.fromkeys(
         ("Approve", "Edit", "Reject", "Request", "Respond", "Status"),

@@ -9,7 +9,8 @@ from functools import cached_property
 from signoff.aio import AsyncApprovals
 from signoff.clock import Clock
 from signoff.domain.duration import duration
-from signoff.domain.policy import Policy, Rule
+from signoff.domain.policy import Policy
+from signoff.domain.rules import Rule
 from signoff.service import Approvals
 from signoff.service.acting import DEFAULT_LEASE
 from signoff.storage import open_store

@@ -23,7 +23,7 @@ from signoff import (
 )
 from signoff.domain.actions import ToolTraits
 from signoff.domain.errors import PolicyError
-from signoff.domain.policy import read_rule
+from signoff.domain.rules import read_rule
 
 
 def act(tool: str = "pay", *, traits: ToolTraits | None = None, **args: Any) -> Action:  # noqa: ANN401 - JSON

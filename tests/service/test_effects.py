@@ -15,8 +15,8 @@ from signoff.domain.errors import (
     NotAllowed,
 )
 from signoff.domain.journal import TRANSITIONS, Entry, EntryState
-from signoff.domain.policy import Verdict
 from signoff.domain.principals import PrincipalKind
+from signoff.domain.rules import Verdict
 from signoff.ports import Reading, Store
 from signoff.service import propose
 from signoff.service.propose import Asked

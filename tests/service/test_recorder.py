@@ -10,7 +10,7 @@ import pytest
 
 from signoff import Signoff, allow
 from signoff.domain.errors import PayloadRefused, StorageUnavailable
-from signoff.domain.policy import Verdict
+from signoff.domain.rules import Verdict
 from signoff.ports import Store, Writing
 from signoff.service import recorder
 from signoff.service.propose import Asked

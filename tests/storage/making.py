@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from signoff import Action, Context, Policy, review
-from signoff.domain.policy import Risk
 from signoff.domain.requests import Request
+from signoff.domain.rules import Risk
 from signoff.service.propose import Asked, make_request
 
 POLICY = Policy([review("*")])

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, Select, insert
 
 from signoff import Filter, Status
-from signoff.domain.policy import Risk
+from signoff.domain.rules import Risk
 from signoff.storage import SqlStore, open_store, rows
 from signoff.storage import tables as t
 from signoff.storage.engine import readers

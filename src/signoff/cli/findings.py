@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from signoff.domain.policy import Policy, Rule
+    from signoff.domain.policy import Policy
+from signoff.domain.rules import Rule
 
 _HEADER: Final = re.compile(r"\s*\[\[\s*rule\s*\]\]\s*(#.*)?")
 _WILD: Final = re.compile(r"[*?\[]")

@@ -20,7 +20,8 @@ from signoff.bootstrap import Signoff
 from signoff.demo.tools import make_tools
 from signoff.demo.world import World
 from signoff.domain.errors import NotApplied
-from signoff.domain.policy import Policy, allow, review
+from signoff.domain.policy import Policy
+from signoff.domain.rules import allow, review
 from signoff.langgraph import SignoffMiddleware
 
 AGENT: Final = "bookkeeper"

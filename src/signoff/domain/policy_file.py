@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from signoff.domain.errors import PolicyError
-from signoff.domain.policy import Policy, Rule, allow, deny, hold, reversible, review
+from signoff.domain.policy import Policy
+from signoff.domain.rules import Rule, allow, deny, hold, reversible, review
 
 _MAKERS: Final[Mapping[str, Callable[..., Rule]]] = {
     "allow": allow,
@@ -36,12 +37,17 @@ _TYPES: Final[Mapping[str, tuple[type, str]]] = {
     "reviewers": (list, "a list of names, such as ['finance']"),
     "escalate_to": (list, "a list of names, such as ['cfo']"),
     "decisions": (list, "a list such as ['approve', 'reject']"),
+    "any_of": (list, "a list such as [{approvals = 2, reviewers = ['finance']}]"),
+    "ladder": (list, "a list such as [{after = '2h', to = ['cfo']}]"),
+    "remind_after": (list, "a list of spans, such as ['1h', '3h']"),
     "approvals": (int, "a whole number"),
+    "denials": (int, "a whole number"),
     "attempts": (int, "a whole number"),
     "idempotent": (bool, "true or false"),
     "record": (bool, "true or false"),
     "self_approval": (bool, "true or false"),
 }
+_TABLES: Final = frozenset({"any_of", "ladder"})
 
 
 def read_policy(path: Path) -> Policy:
@@ -148,7 +154,8 @@ class _Reader:
             kind is bool or not isinstance(value, bool)
         )
         if isinstance(value, list):
-            right = right and all(isinstance(item, str) for item in value)
+            item_type = dict if key in _TABLES else str
+            right = right and all(isinstance(item, item_type) for item in value)
         if not right:
             raise self._error(f"{key} takes {form}, not {value!r}.", key, start)
 

@@ -26,12 +26,12 @@ from langgraph.runtime import Runtime, get_runtime
 from pydantic import ValidatorFunctionWrapHandler, WrapValidator
 
 from signoff.domain.errors import AlreadyDecided, InvalidSetting, PayloadRefused
-from signoff.domain.policy import Verdict
 from signoff.domain.principals import Principal
 from signoff.domain.requests import (
     Request,
     Status,
 )
+from signoff.domain.rules import Verdict
 from signoff.langgraph import _words as words
 from signoff.langgraph._answers import (
     Gated,

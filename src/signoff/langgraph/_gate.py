@@ -15,8 +15,9 @@ from langgraph.types import interrupt
 
 from signoff.domain.actions import Action, canonical, digest
 from signoff.domain.errors import DigestMismatch
-from signoff.domain.policy import DEFAULT_EXPIRY, Rule, Ruling, Span, Verdict, review
+from signoff.domain.policy import Ruling
 from signoff.domain.requests import Request, RequestKind, Status, shown
+from signoff.domain.rules import DEFAULT_EXPIRY, Rule, Span, Verdict, review
 from signoff.langgraph._calls import read_context
 from signoff.langgraph._wakes import drop_own_wakes
 from signoff.langgraph._words import reference

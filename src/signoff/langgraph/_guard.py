@@ -29,8 +29,9 @@ from signoff.domain.errors import (
     WorldError,
 )
 from signoff.domain.journal import Entry, EntryState, may_retry
-from signoff.domain.policy import Policy, Ruling, Verdict
+from signoff.domain.policy import Policy, Ruling
 from signoff.domain.requests import Request, Status
+from signoff.domain.rules import Verdict
 from signoff.langgraph import _words as words
 from signoff.langgraph._attempts import Attempts
 from signoff.langgraph._calls import (

@@ -14,9 +14,10 @@ from langchain.agents.middleware import ToolCallRequest
 from langgraph.runtime import get_runtime
 
 from signoff.domain.actions import Action
-from signoff.domain.policy import DECISION_KINDS, Policy, Rule, allow, review
+from signoff.domain.policy import Policy
 from signoff.domain.predicates import Predicate
 from signoff.domain.requests import Request
+from signoff.domain.rules import DECISION_KINDS, Rule, allow, review
 from signoff.langgraph import _words as words
 from signoff.langgraph._calls import Call
 from signoff.langgraph._guard import Guard

@@ -14,8 +14,9 @@ from signoff.domain.actions import Action
 from signoff.domain.duration import microseconds
 from signoff.domain.errors import WorldError
 from signoff.domain.journal import Entry
-from signoff.domain.policy import Policy, Ruling, Verdict
+from signoff.domain.policy import Policy, Ruling
 from signoff.domain.requests import Request
+from signoff.domain.rules import Verdict
 from signoff.ports import KnownTool, Store
 from signoff.service import execute, propose
 from signoff.service.core import NO_RULES, Core

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from signoff.domain.policy import Policy, deny, read_rule
+from signoff.domain.policy import Policy
+from signoff.domain.rules import deny, read_rule
 from signoff.ports import Store
 from signoff.service import propose
 from signoff.service.bell import Bell

@@ -25,7 +25,7 @@ from signoff.domain.errors import (
     RequestNotFound,
 )
 from signoff.domain.ledger import Fact
-from signoff.domain.policy import Policy, Ruling, Verdict
+from signoff.domain.policy import Policy, Ruling
 from signoff.domain.principals import Principal
 from signoff.domain.requests import (
     Approve,
@@ -43,6 +43,7 @@ from signoff.domain.requests import (
     shown,
     tally,
 )
+from signoff.domain.rules import Verdict
 from signoff.ports import KnownTool, Store, Writing
 from signoff.service.propose import flag_unreachable, joined, terms_of
 from signoff.service.schema import problems

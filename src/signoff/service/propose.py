@@ -10,7 +10,7 @@ from signoff.domain.actions import Action, canonical, check_texts, digest, sha25
 from signoff.domain.duration import microseconds
 from signoff.domain.journal import Entry, EntryState, entry_id
 from signoff.domain.ledger import Fact
-from signoff.domain.policy import Policy, Rule, Ruling, Verdict
+from signoff.domain.policy import Policy, Ruling
 from signoff.domain.requests import (
     Request,
     RequestKind,
@@ -19,6 +19,7 @@ from signoff.domain.requests import (
     eligible,
     shown,
 )
+from signoff.domain.rules import Rule, Verdict
 from signoff.domain.text import storable
 from signoff.ports import Ruled, Store, Writing
 

@@ -13,7 +13,7 @@ from sqlalchemy import func as sql
 
 from signoff.domain.actions import check_texts
 from signoff.domain.errors import InvalidSetting
-from signoff.domain.policy import Risk
+from signoff.domain.rules import Risk
 from signoff.ports import Filter
 from signoff.storage.tables import requests as r
 

@@ -10,9 +10,9 @@ from typing import Any
 from signoff.domain.actions import ToolTraits
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event, Fact
-from signoff.domain.policy import Risk
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Request, RequestKind, Status, Terms, Vote
+from signoff.domain.rules import Risk
 from signoff.ports import KnownTool, Ruled
 
 Row = Mapping[Any, Any]
