@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -21,6 +24,21 @@ print("ready", flush=True)
 sys.stdin.readline()
 open_store(sys.argv[1]).close()
 """
+
+
+def test_a_new_file_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    together = threading.Barrier(8)
+
+    def open_new(url: str) -> None:
+        engine = make_engine(url)
+        together.wait(timeout=30)
+        with engine.connect():
+            engine.dispose()
+
+    with ThreadPoolExecutor(8) as people:
+        for number in range(100):
+            url = f"sqlite:///{tmp_path / f'{number}.db'}"
+            list(people.map(open_new, [url] * 8))  # none raises "database is locked"
 
 
 def test_four_processes_start_at_once(empty_database_url: str) -> None:

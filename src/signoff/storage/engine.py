@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,12 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from signoff.clock import monotonic
 from signoff.domain.errors import InvalidSetting, StorageUnavailable
 
 MODE: Final = "signoff_mode"
 WAIT_S: Final = 30
+LOCKED_S: Final = 0.005
 CONNECT_S: Final = 10
 POOL_SIZE: Final = 8
 # The begin of a SQLite transaction; a writer's is the default.
@@ -171,13 +174,25 @@ def _configure_sqlite(dbapi: sqlite3.Connection, _entry: ConnectionPoolEntry) ->
     # The driver's own implicit BEGIN is deferred: a transaction that reads and then
     # writes would fail at once with SQLITE_BUSY_SNAPSHOT whatever the time-out says.
     dbapi.isolation_level = None
-    for pragma in (
-        f"busy_timeout = {WAIT_S * 1000}",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-    ):
+    dbapi.execute(f"PRAGMA busy_timeout = {WAIT_S * 1000}")
+    _begin_wal(dbapi)
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         dbapi.execute(f"PRAGMA {pragma}")
+
+
+def _begin_wal(dbapi: sqlite3.Connection) -> None:
+    # SQLite's busy time-out doesn't hold for the change to WAL: of two processes that
+    # open a new file at once, one may be told at once that it is locked.
+    until = monotonic() + WAIT_S
+    while True:
+        try:
+            dbapi.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > until:
+                raise
+            threading.Event().wait(LOCKED_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
