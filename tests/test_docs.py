@@ -3,12 +3,15 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.support import ROOT
 
 
-def test_the_life_cycles_are_drawn_from_the_tables() -> None:
+@pytest.mark.parametrize("page", ["lifecycle", "policy_schema"])
+def test_a_generated_page_is_made_from_the_code(page: str) -> None:
     done = subprocess.run(
-        [sys.executable, "scripts/lifecycle.py", "--check"],
+        [sys.executable, f"scripts/{page}.py", "--check"],
         cwd=ROOT,
         capture_output=True,
         text=True,

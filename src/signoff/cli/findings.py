@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from signoff.domain.text import toml_lines
+
 if TYPE_CHECKING:
     from signoff.domain.policy import Policy
 from signoff.domain.rules import Rule
 
-_HEADER: Final = re.compile(r"\s*\[\[\s*rule\s*\]\]\s*(#.*)?")
+_HEADER: Final = re.compile(r"""\s*\[\[\s*["']?rule["']?\s*\]\]\s*(#.*)?""")
 _WILD: Final = re.compile(r"[*?\[]")
 
 
@@ -136,7 +138,7 @@ class _Source:
     """Where in the file the rules are."""
 
     def __init__(self, file: Path, policy: Policy) -> None:
-        self._lines = file.read_text(encoding="utf-8").splitlines()
+        self._lines = toml_lines(file.read_text(encoding="utf-8-sig"))
         found = [i for i, row in enumerate(self._lines) if _HEADER.fullmatch(row)]
         # Rules may be written as one inline list, which has no headers.
         self._starts = found if len(found) == len(policy.rules) else []

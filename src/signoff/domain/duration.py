@@ -11,7 +11,7 @@ from signoff.domain.errors import PolicyError
 MICROSECOND: Final = timedelta(microseconds=1)
 LONGEST: Final = timedelta(days=36525)
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_FORM: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_FORM: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])")
 
 
 def duration(value: str | timedelta, *, name: str = "duration") -> timedelta:

@@ -46,10 +46,15 @@ class Policy:
     """Ordered rules; the first whose glob and condition match gives the verdict.
 
     An empty policy asks about everything.
+
+    Attributes:
+        version: The same for the same rules, whatever file they stand in.
+        source: The file that it was read from; None for rules written in Python.
     """
 
     rules: Sequence[Rule]
     version: str = field(init=False)
+    source: str | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         rules = tuple(self.rules)
@@ -83,6 +88,12 @@ class Policy:
         from signoff.domain.policy_file import read_policy  # noqa: PLC0415 - cycle
 
         return read_policy(Path(path))
+
+    def found_in(self, file: str) -> Policy:
+        """The same rules, as read from a file."""
+        same = Policy(self.rules)
+        object.__setattr__(same, "source", file)
+        return same
 
     def decide(self, action: Action) -> Ruling:
         """The verdict on an action. An error is a `review` that says so."""

@@ -16,23 +16,25 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
+import reprlib
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from signoff.domain.errors import PolicyError
+from signoff.domain.errors import PayloadRefused, PolicyError
 from signoff.domain.policy import Policy
 from signoff.domain.rules import Rule, allow, deny, hold, reversible, review
+from signoff.domain.text import toml_lines
 
-_MAKERS: Final[Mapping[str, Callable[..., Rule]]] = {
+MAKERS: Final[Mapping[str, Callable[..., Rule]]] = {
     "allow": allow,
     "review": review,
     "reversible": reversible,
     "hold": hold,
     "deny": deny,
 }
-_TYPES: Final[Mapping[str, tuple[type, str]]] = {
+TYPES: Final[Mapping[str, tuple[type, str]]] = {
     "tools": (list, "a list of names, such as ['send_email']"),
     "reviewers": (list, "a list of names, such as ['finance']"),
     "escalate_to": (list, "a list of names, such as ['cfo']"),
@@ -49,6 +51,8 @@ _TYPES: Final[Mapping[str, tuple[type, str]]] = {
 }
 _TABLES: Final = frozenset({"any_of", "ladder"})
 
+_PLAIN_ENGLISH: Final = ("name", "reason", "record", "when")
+
 
 def read_policy(path: Path) -> Policy:
     """Read and check a policy file.
@@ -57,14 +61,15 @@ def read_policy(path: Path) -> Policy:
         PolicyError: With file, line and a suggestion.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        # Some editors put a mark first, which is no text.
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise PolicyError(
             f"can't be read: {error.strerror}. Check the path.", file=str(path)
         ) from error
     except UnicodeDecodeError as error:
         raise PolicyError("is not UTF-8; save it as UTF-8.", file=str(path)) from error
-    return parse_policy(text, str(path))
+    return parse_policy(text, str(path)).found_in(str(path.resolve()))
 
 
 def parse_policy(text: str, file: str) -> Policy:
@@ -75,10 +80,12 @@ def parse_policy(text: str, file: str) -> Policy:
 class _Reader:
     def __init__(self, text: str, file: str) -> None:
         self.file = file
-        self.lines = text.splitlines()
+        self.lines = toml_lines(text)
         try:
             self.data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except RecursionError as error:
+            raise PolicyError("is nested too deep.", file=file, line=1) from error
+        except ValueError as error:  # TOML's own, or a number of thousands of digits
             raise self._syntax(error) from error
 
     def rules(self) -> list[Rule]:
@@ -93,31 +100,59 @@ class _Reader:
         table = self.data.get(name, {})
         if not isinstance(table, dict):
             raise self._error(f"{name} is a table: [{name}].", name)
-        start = self._header(rf"\[\s*{name}\s*\]", 0)
-        everything = {key for make in _MAKERS.values() for key in _keywords(make)}
+        start = self._header(rf"\[\s*[\"']?{name}[\"']?\s*\]", 0)
+        everything = {key for make in MAKERS.values() for key in keywords(make)}
         self._only_known(table, everything, start=start)
+        for key, value in table.items():
+            self._check_default(key, value, start)
         return table
+
+    def _check_default(self, key: str, value: object, start: int) -> None:
+        """A default is checked by itself too: maybe no rule takes it yet."""
+        self._check_type(key, value, start)
+        make = next(m for m in MAKERS.values() if _takes_alone(m, key))
+        try:
+            self._made(make, {"tools": ["*"], key: value}, (key,), start)
+        except PolicyError as error:
+            others = {k for m in MAKERS.values() for k in keywords(m)}
+            others -= {key, *_PLAIN_ENGLISH}
+            # It may lack a companion that each rule brings along.
+            if not any(re.search(rf"\b{k}\b", error.problem) for k in others):
+                raise
 
     def _rule(
         self, index: int, table: Mapping[str, Any], defaults: Mapping[str, Any]
     ) -> Rule:
-        start = self._header(r"\[\[\s*rule\s*\]\]", index)
+        start = self._header(r"\[\[\s*[\"']?rule[\"']?\s*\]\]", index)
         make = self._maker(table, start)
-        known = {"verdict", "tools", *_keywords(make)}
+        known = {"verdict", "tools", *keywords(make)}
         self._only_known(table, known, start=start)
-        shared = {k: v for k, v in defaults.items() if k in _keywords(make)}
+        shared = {k: v for k, v in defaults.items() if k in keywords(make)}
         values = {**shared, **table}
         for key, value in values.items():
             self._check_type(key, value, start)
-        verdict = values.pop("verdict")
-        tools = values.pop("tools", [])
+        values.pop("verdict")
+        return self._made(make, values, table, start)
+
+    def _made(
+        self,
+        make: Callable[..., Rule],
+        values: Mapping[str, Any],
+        written: Iterable[str],
+        start: int,
+    ) -> Rule:
+        settings = dict(values)
+        tools = settings.pop("tools", [])
         try:
-            rule = make(*tools, **values)
+            rule = make(*tools, **settings)
             Policy([rule])
         except PolicyError as error:
-            raise self._placed(error, table, start) from error
+            raise self._placed(error, written, start) from error
+        except (PayloadRefused, RecursionError) as error:
+            problem = f"{make.__name__}() can't be hashed: {error}."
+            raise self._error(problem, "verdict", start) from error
         except TypeError as error:
-            problem = f"{verdict}() {str(error).partition('() ')[2]}."
+            problem = f"{make.__name__}() {str(error).partition('() ')[2]}."
             raise self._error(problem, "verdict", start) from error
         return rule
 
@@ -125,15 +160,16 @@ class _Reader:
         verdict = table.get("verdict")
         if verdict is None:
             raise PolicyError(
-                f"a rule needs a verdict: one of {', '.join(_MAKERS)}.",
+                f"a rule needs a verdict: one of {', '.join(MAKERS)}.",
                 file=self.file,
                 line=start + 1,
             )
-        if not isinstance(verdict, str) or verdict not in _MAKERS:
-            meant = (str(verdict), list(_MAKERS))
-            problem = f"{verdict!r} is no verdict; there are: {', '.join(_MAKERS)}."
+        if not isinstance(verdict, str) or verdict not in MAKERS:
+            shown = reprlib.repr(verdict)
+            meant = (shown.strip("'"), list(MAKERS))
+            problem = f"{shown} is no verdict; there are: {', '.join(MAKERS)}."
             raise self._error(problem, "verdict", start, meant)
-        return _MAKERS[verdict]
+        return MAKERS[verdict]
 
     def _only_known(
         self, table: Mapping[str, Any], known: Iterable[str], start: int
@@ -141,15 +177,17 @@ class _Reader:
         names = sorted(known)
         for key in table:
             if key not in names:
-                problem = f"{key!r} is no setting here; there are: {', '.join(names)}."
+                shown = reprlib.repr(key)
+                problem = f"{shown} is no setting here; there are: {', '.join(names)}."
                 raise self._error(problem, key, start, (key, names))
 
     def _check_type(self, key: str, value: object, start: int) -> None:
-        if key not in _TYPES:
+        if key not in TYPES:
             if not isinstance(value, str):
                 raise self._error(f"{key} takes a text in quotes.", key, start)
+            self._check_texts(key, [value], start)
             return
-        kind, form = _TYPES[key]
+        kind, form = TYPES[key]
         right = isinstance(value, kind) and (
             kind is bool or not isinstance(value, bool)
         )
@@ -157,12 +195,20 @@ class _Reader:
             item_type = dict if key in _TABLES else str
             right = right and all(isinstance(item, item_type) for item in value)
         if not right:
-            raise self._error(f"{key} takes {form}, not {value!r}.", key, start)
+            shown = reprlib.repr(value)
+            raise self._error(f"{key} takes {form}, not {shown}.", key, start)
+        if isinstance(value, list):
+            self._check_texts(key, value, start)
+
+    def _check_texts(self, key: str, texts: Iterable[object], start: int) -> None:
+        if any(isinstance(text, str) and "\0" in text for text in texts):
+            problem = f"{key} has a NUL character, which no column holds."
+            raise self._error(problem, key, start)
 
     def _placed(
-        self, error: PolicyError, table: Mapping[str, Any], start: int
+        self, error: PolicyError, written: Iterable[str], start: int
     ) -> PolicyError:
-        named = (key for key in table if re.search(rf"\b{key}\b", error.problem[:80]))
+        named = (key for key in written if re.search(rf"\b{key}\b", error.problem[:80]))
         key = next(named, "verdict")
         return PolicyError(error.problem, file=self.file, line=self._line(key, start))
 
@@ -181,10 +227,11 @@ class _Reader:
             suggestion=close[0] if close else None,
         )
 
-    def _syntax(self, error: tomllib.TOMLDecodeError) -> PolicyError:
+    def _syntax(self, error: ValueError) -> PolicyError:
         found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        line = int(found[1]) if found else len(self.lines)
-        text = str(error).partition(" (at ")[0]
+        last = max(len("\n".join(self.lines).rstrip("\n").split("\n")), 1)
+        line = int(found[1]) if found else last
+        text = str(error).partition(" (at ")[0].partition(";")[0]
         return PolicyError(f"is not TOML: {text}.", file=self.file, line=line)
 
     def _header(self, pattern: str, index: int) -> int:
@@ -201,6 +248,16 @@ class _Reader:
         return start + 1
 
 
-def _keywords(make: Callable[..., Rule]) -> tuple[str, ...]:
+def _takes_alone(make: Callable[..., Rule], key: str) -> bool:
+    """Whether a rule can be made with this setting and no other."""
+    found = inspect.signature(make).parameters.values()
+    needed = {
+        p.name for p in found if p.kind is p.KEYWORD_ONLY and p.default is p.empty
+    }
+    return key in keywords(make) and needed <= {key}
+
+
+def keywords(make: Callable[..., Rule]) -> tuple[str, ...]:
+    """The settings that a rule of this verdict has, besides its tools."""
     parameters = inspect.signature(make).parameters.values()
     return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)

@@ -19,6 +19,8 @@ Predicate = Callable[[Action], bool]
 
 PYTHON: Final = "python:"
 _BOUND: Final = re.compile(r"\.(?:all|exists|exists_one|map|filter)\(\s*(\w+)\s*,")
+LONGEST: Final = 10_000
+SHOWN: Final = 500
 VARIABLES: Final = ("args", "tool", "thread", "user", "agent", "team")
 
 
@@ -84,16 +86,21 @@ def environment(action: Action) -> dict[str, Any]:
 
 
 def _compile_cel(expression: str) -> Predicate:
+    if len(expression) > LONGEST:
+        # The parser recurses: tens of thousands of terms end the whole process.
+        raise PolicyError(f"when= is {len(expression):,} characters, of {LONGEST:,}.")
     try:
         program = cel.compile(expression)
     except ValueError as error:
-        raise PolicyError(f"when={expression!r}: {_first_line(error)}") from error
+        reason = _short(_first_line(error))
+        raise PolicyError(f"when={_short(expression)!r}: {reason}") from error
     bound = _BOUND.findall(expression)
     unknown = sorted({*program.variables()} - {*VARIABLES, *bound})
     if unknown:
         known = ", ".join(VARIABLES)
         raise PolicyError(
-            f"when={expression!r} names {unknown[0]!r}; it may use: {known}."
+            f"when={_short(expression)!r} names {_short(unknown[0])!r}; "
+            f"it may use: {known}."
         )
     # What crosses into CEL is converted value by value: only what it names does.
     named = [name for name in VARIABLES if name in program.variables()]
@@ -114,6 +121,10 @@ def _exactly_bool(value: object, what: str) -> bool:
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _source(condition: Callable[..., object]) -> str:

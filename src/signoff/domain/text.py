@@ -42,3 +42,8 @@ def is_hidden(char: str) -> bool:
         or "\ufe00" <= char <= "\ufe0f"
         or "\U000e0100" <= char <= "\U000e01ef"
     )
+
+
+def toml_lines(text: str) -> list[str]:
+    """The lines of a file as TOML counts them: only a line feed ends one."""
+    return text.replace("\r\n", "\n").split("\n")
