@@ -59,6 +59,8 @@ METHODS = {
     "look_again": "(entry)",
     "now": "()",
     "pending": "(wanted=None)",
+    "policy_log": "(*, limit=100)",
+    "policy_version": "(start)",
     "propose": "(action, asked, *, ruling=None)",
     "publish": "(policy)",
     "revoke_token": "(token_id, *, by=None)",

@@ -17,6 +17,7 @@ from signoff.domain.actions import Action
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event
 from signoff.domain.policy import Policy, Ruling
+from signoff.domain.policy_changes import Published, Recorded
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Decision, Request, Vote
 from signoff.ports import Filter, KnownTool, Page, Wakeup
@@ -164,6 +165,12 @@ class AsyncApprovals:
 
     async def tokens(self) -> Sequence[Token]:
         return await self._run(self.sync.tokens)
+
+    async def policy_log(self, *, limit: int = 100) -> Sequence[Published]:
+        return await self._run(self.sync.policy_log, limit=limit)
+
+    async def policy_version(self, start: str) -> Recorded:
+        return await self._run(self.sync.policy_version, start)
 
     async def expire_due(self) -> int:
         return await self._run(self.sync.expire_due)

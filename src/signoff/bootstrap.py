@@ -23,7 +23,8 @@ class Signoff(Approvals):
         url: `sqlite:///signoff.db` or `postgresql://user@host/name`. The schema is
             brought up to date; several processes may do so at once.
         policy: The rules; None asks about every call, and an edit is judged by the
-            policy under which its request was made.
+            policy under which its request was made. One that was loaded from a file is
+            recorded in the ledger, if the file changed.
         lease: How long a worker may stay silent before its call counts as lost.
         clock: For tests that move time.
 
@@ -49,6 +50,8 @@ class Signoff(Approvals):
             policy=rules,
             lease=duration(lease, name="lease"),
         )
+        if rules is not None and rules.source is not None:
+            self.publish(rules)
 
     @cached_property
     def aio(self) -> AsyncApprovals:

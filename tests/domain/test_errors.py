@@ -12,6 +12,7 @@ LEAVES: list[SignoffError] = [
     errors.PayloadRefused("args.n", "is beyond 2^53; send it as a string"),
     errors.RequestNotFound("req_1"),
     errors.EntryNotFound("ent_1"),
+    errors.PolicyNotFound("3f"),
     errors.DigestMismatch("req_1", "d" * 64),
     errors.DecisionNotOffered("req_1", "edit", ("approve", "reject")),
     errors.InvalidEdit("req_1", ("args.n: 'x' is not of type 'number'",)),

@@ -6,6 +6,7 @@ SignoffError
 │   ├── PayloadRefused         arguments that can't be shown and hashed exactly
 │   ├── RequestNotFound        no such request
 │   ├── EntryNotFound          no such journal entry
+│   ├── PolicyNotFound         no such recorded version of a policy
 │   ├── DigestMismatch         the decision is about something else than asked
 │   ├── DecisionNotOffered     this request doesn't take that kind of decision
 │   ├── InvalidEdit            the edited call fits neither schema nor policy
@@ -138,6 +139,19 @@ class EntryNotFound(CallerError):
         self.entry_id = entry_id
         super().__init__(
             f"No journal entry {entry_id!r}. `signoff list --unknown` shows open ones."
+        )
+
+
+class PolicyNotFound(CallerError):
+    """No recorded policy has this version, or several start like this."""
+
+    code = "policy_not_found"
+    status = 404
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        super().__init__(
+            f"No one policy {version!r} was recorded. `signoff policy log` lists them."
         )
 
 

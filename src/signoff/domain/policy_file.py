@@ -18,7 +18,7 @@ import inspect
 import re
 import reprlib
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -200,8 +200,8 @@ class _Reader:
         if isinstance(value, list):
             self._check_texts(key, value, start)
 
-    def _check_texts(self, key: str, texts: Iterable[object], start: int) -> None:
-        if any(isinstance(text, str) and "\0" in text for text in texts):
+    def _check_texts(self, key: str, texts: list[object], start: int) -> None:
+        if any("\0" in text for text in _texts_in(texts)):
             problem = f"{key} has a NUL character, which no column holds."
             raise self._error(problem, key, start)
 
@@ -246,6 +246,16 @@ class _Reader:
             if setting.fullmatch(line):
                 return number
         return start + 1
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts_in(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts_in(item)
 
 
 def _takes_alone(make: Callable[..., Rule], key: str) -> bool:

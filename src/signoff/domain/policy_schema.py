@@ -146,7 +146,8 @@ def _field(hint: object) -> Schema:
     if int in parts:
         return {"type": "integer", "minimum": 1, "maximum": MAX_SAFE_INTEGER}
     if any(get_origin(part) is tuple for part in parts):
-        return {"type": "array", "minItems": 1, "items": {"type": "string"}}
+        name = {"type": "string", "minLength": 1, "pattern": TEXT}
+        return {"type": "array", "minItems": 1, "items": name}
     return _text("", parts)
 
 

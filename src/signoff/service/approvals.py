@@ -17,6 +17,7 @@ from signoff.service.answering import Answering
 from signoff.service.audit import Audit, audit
 from signoff.service.identities import Identities
 from signoff.service.looking import Looking
+from signoff.service.operating import Operating
 from signoff.service.pulse import Pulse
 from signoff.service.recorder import Recorder
 from signoff.service.upkeep import Upkeep
@@ -24,7 +25,7 @@ from signoff.service.upkeep import Upkeep
 log: Final = logging.getLogger("signoff")
 
 
-class Approvals(Acting, Answering, Looking, Identities, Upkeep):
+class Approvals(Acting, Answering, Looking, Identities, Operating, Upkeep):
     """Everything that signoff does, synchronous; `aio` has the same for async callers.
 
     Attributes:

@@ -13,6 +13,7 @@ from signoff.domain.journal import EntryState
 from signoff.domain.ledger import Audit, Break, Event, verify
 from signoff.domain.requests import Request, Status, shown
 from signoff.ports import Reading, Store
+from signoff.service import policies
 
 __all__ = ["Audit", "audit"]
 
@@ -53,6 +54,8 @@ def _contradictions(
         problem = f"{request_id} is in the table, but the ledger never saw it asked"
         yield Break(thread=thread, seq=0, problem=problem)
     yield from _entry_contradictions(reading, thread, events)
+    if thread == policies.CHAIN:
+        yield from policies.contradictions(reading, events)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from signoff.domain.policy import Policy
+from signoff.domain.policy_changes import version_of
 from signoff.domain.rules import deny, read_rule
 from signoff.ports import Store
-from signoff.service import propose
+from signoff.service import policies
 from signoff.service.bell import Bell
-
-POLICY_CHAIN: Final = "signoff:policies"
 
 
 class Core:
@@ -26,6 +25,7 @@ class Core:
         self.policy = policy
         self.bell = Bell()
         self._policies: dict[str, Policy] = {}
+        self._published: set[tuple[str, str | None]] = set()
 
     def now(self) -> int:
         """The database's clock, microseconds since 1970 UTC."""
@@ -33,14 +33,15 @@ class Core:
             return reading.now()
 
     def publish(self, policy: Policy) -> None:
-        """Record a policy that is in use here, so that edits are judged by it."""
-        if policy.version in self._policies:
+        """Record a policy that is in use here, so that edits are judged by it.
+
+        A file's policy is recorded with what changed since the file was loaded last.
+        """
+        if (policy.version, policy.source) in self._published:
             return
-        rules = [rule.describe() for rule in policy.rules]
-        with self.store.writing(POLICY_CHAIN) as tx:
-            if tx.add_policy(policy.version, rules):
-                tx.record(propose.policy_fact(policy))
+        policies.publish(self.store, policy)
         self._policies[policy.version] = policy
+        self._published.add((policy.version, policy.source))
 
     def _policy_for(self, request_id: str) -> Policy:
         with self.store.reading() as reading:
@@ -51,7 +52,7 @@ class Core:
             if self.policy is not None:
                 return self.policy
             rules = reading.policy(version)
-        if rules is None:
+        if rules is None or version_of(rules) != version:
             return NO_RULES if version == NO_RULES.version else _UNRECORDED
         return Policy([read_rule(rule) for rule in rules])
 

@@ -10,7 +10,7 @@ from signoff.domain.actions import Action, canonical, check_texts, digest, sha25
 from signoff.domain.duration import microseconds
 from signoff.domain.journal import Entry, EntryState, entry_id
 from signoff.domain.ledger import Fact
-from signoff.domain.policy import Policy, Ruling
+from signoff.domain.policy import Ruling
 from signoff.domain.requests import (
     Request,
     RequestKind,
@@ -239,15 +239,6 @@ def ruled_fact(action: Action, ruling: Ruling, *, kind: str) -> Fact:
             "rule": ruling.rule.label,
             "policy": ruling.policy_version,
         },
-    )
-
-
-def policy_fact(policy: Policy) -> Fact:
-    """The ledger's event for a policy that came into use."""
-    return Fact(
-        kind="policy_published",
-        subject=policy.version,
-        body={"rules": [rule.describe() for rule in policy.rules]},
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -28,6 +28,7 @@ from signoff.ports import Filter, KnownTool, Page, Wakeup
 from signoff.storage import paging, rows
 from signoff.storage import tables as t
 from signoff.storage.engine import CLOCKS
+from signoff.storage.policies import SqlPolicies
 
 _REQUEST: Final = select(t.requests).where(t.requests.c.id == bindparam("id"))
 _REQUEST_OF: Final = (
@@ -41,7 +42,7 @@ _IN_FLIGHT: Final = 100
 _VERDICT: Final = select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
 
 
-class SqlReading:
+class SqlReading(SqlPolicies):
     """The reads of the port, on one connection."""
 
     def __init__(self, connection: Connection, offset: int) -> None:
@@ -197,11 +198,6 @@ class SqlReading:
         if agent is not None:
             found = found.where(t.tools.c.agent == agent)
         return [rows.tool_from(row) for row in self._all(found)]
-
-    def policy(self, version: str) -> Sequence[Mapping[str, Any]] | None:
-        found = select(t.policies.c.rules).where(t.policies.c.version == version)
-        value: Any = rows.from_json(self._connection.execute(found).scalar())
-        return value  # type: ignore[no-any-return]
 
     def changed(self) -> int:
         return self._newest(t.requests) + self._newest(t.entries)
