@@ -49,14 +49,25 @@ class PostgresUnavailableError(Exception):
 @contextmanager
 def bundled_server() -> Iterator[str]:
     """Starts the wheel's PostgreSQL in a folder of its own; yields its URL."""
+    with own_server() as server:
+        yield server.url
+
+
+@contextmanager
+def own_server() -> Iterator["Server"]:
+    """The same, as something that a test may stop and start again."""
     _remove_leftovers()
     home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_BASE))
     try:
         with (home / "new").open("w") as in_use:
             flock(in_use, LOCK_EX)
             (home / "new").rename(home / _IN_USE)  # never seen without its lock
-            with _running(home) as url:
-                yield url
+            server = Server(home)
+            server.start()
+            try:
+                yield server
+            finally:
+                server.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -69,31 +80,48 @@ def _remove_leftovers() -> None:
             shutil.rmtree(lock.parent, ignore_errors=True)
 
 
-@contextmanager
-def _running(home: Path) -> Iterator[str]:
-    account = _account(home)
-    binaries = _binaries(home, account)
-    data, log = home / "data", home / "log"
-    _initialise(binaries / "initdb", data, account)
-    settings = [f"--{name}={value}" for name, value in _FAST_AND_FORGETFUL.items()]
-    url = f"postgresql://postgres@/postgres?host={home}"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-k", home, *settings],
-            stdout=output,
-            stderr=output,
-            cwd=home,
-            user=account,
-            group=_group(account),
-            extra_groups=None if account is None else [],
-            preexec_fn=_stop_with_parent,  # noqa: PLW1509 one system call, no lock
-        )
-    try:
-        _await_ready(server, url, log)
-        yield url
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(timeout=30)
+class Server:
+    """A PostgreSQL in a folder of its own."""
+
+    _process: "subprocess.Popen[bytes] | None" = None
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._account = _account(home)
+        self._binaries = _binaries(home, self._account)
+        _initialise(self._binaries / "initdb", home / "data", self._account)
+        self.url = f"postgresql://postgres@/postgres?host={home}"
+
+    def start(self) -> None:
+        """Start it and wait until it accepts connections."""
+        settings = [f"--{name}={value}" for name, value in _FAST_AND_FORGETFUL.items()]
+        log = self._home / "log"
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [
+                    self._binaries / "postgres",
+                    "-D",
+                    self._home / "data",
+                    "-k",
+                    self._home,
+                    *settings,
+                ],
+                stdout=output,
+                stderr=output,
+                cwd=self._home,
+                user=self._account,
+                group=_group(self._account),
+                extra_groups=None if self._account is None else [],
+                preexec_fn=_stop_with_parent,  # noqa: PLW1509 one system call, no lock
+            )
+        _await_ready(self._process, self.url, log)
+
+    def stop(self) -> None:
+        """Stop it at once; open transactions are rolled back, connections cut."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(timeout=30)
+            self._process = None
 
 
 def _account(home: Path) -> int | None:
