@@ -20,6 +20,7 @@ from signoff.domain.policy import Policy, Ruling
 from signoff.domain.policy_changes import Published, Recorded
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Decision, Request, Vote
+from signoff.domain.stages import Kept, Stage
 from signoff.ports import Filter, KnownTool, Page, Wakeup
 from signoff.service import Approvals
 from signoff.service.audit import Audit
@@ -126,6 +127,22 @@ class AsyncApprovals:
 
     async def thread(self, thread: str) -> Sequence[Request]:
         return await self._run(self.sync.thread, thread)
+
+    async def declare_stages(self, thread: str, names: Sequence[str]) -> None:
+        return await self._run(self.sync.declare_stages, thread, names)
+
+    async def kept(self, kept_id: str) -> Kept | None:
+        return await self._run(self.sync.kept, kept_id)
+
+    async def keep(
+        self, kept_id: str, *, thread: str, stage: str, value: object
+    ) -> Kept:
+        return await self._run(
+            self.sync.keep, kept_id, thread=thread, stage=stage, value=value
+        )
+
+    async def stages(self, thread: str) -> Sequence[Stage]:
+        return await self._run(self.sync.stages, thread)
 
     async def tools(self, agent: str | None = None) -> Sequence[KnownTool]:
         return await self._run(self.sync.tools, agent)

@@ -16,6 +16,7 @@ from typing import Any, Self
 from signoff import Action, Context, Policy, Request, Signoff, review
 from signoff.domain.actions import ToolTraits
 from signoff.domain.principals import PrincipalKind
+from signoff.domain.requests import RequestKind
 from signoff.ports import KnownTool
 from signoff.service.propose import Asked
 from tests.support import ROOT
@@ -100,6 +101,23 @@ class Shop:
             args=args,
         )
         asked = Asked(description="Pays an invoice.", schema=schema)
+        request = self.so.propose(action, asked).request
+        assert request is not None
+        return request
+
+    def gate(self, name: str, value: object) -> Request:
+        """A stage of a workflow that waits."""
+        self.asked += 1
+        action = Action(
+            context=Context(thread="t1", agent="planner"),
+            message_id="gate:",
+            call_id=str(self.asked),
+            tool=name,
+            args={},
+        )
+        asked = Asked(
+            kind=RequestKind.GATE, args={"value": value}, description="Go ahead?"
+        )
         request = self.so.propose(action, asked).request
         assert request is not None
         return request

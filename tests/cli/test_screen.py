@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from typer.testing import CliRunner, Result
 
-from signoff import Approve, Principal, Signoff
+from signoff import Approve, Principal, Respond, Signoff
 from signoff.cli import app
 from signoff.cli.describe import fields, headline
 from signoff.clock import Clock
@@ -121,7 +121,7 @@ def test_json_keeps_types_and_is_one_document(shop: Shop) -> None:
     args = {**ARGS, "rate": 2.0, "note": None}
     request = shop.ask(args=args)
     shown = json.loads(run(shop, "show", request.id, "--json", "--history").stdout)
-    assert sorted(shown) == ["entry", "history", "request", "votes"]
+    assert sorted(shown) == ["entry", "history", "request", "stages", "votes"]
     assert json.dumps(shown["request"]["args"]) == json.dumps(args)
     assert shown["request"]["asked_at"] == request.asked_at
     assert shown["request"]["terms"]["decisions"] == [
@@ -191,3 +191,26 @@ def test_a_narrow_terminal_loses_no_character(shop: Shop) -> None:
     for colour in ({}, {"FORCE_COLOR": "1"}):
         shown = run(shop, "show", request.id, COLUMNS="40", **colour).stdout
         assert (shown.count("Ω"), shown.count("Ψ")) == (300, 90)
+
+
+def test_show_says_how_far_a_workflow_is(shop: Shop) -> None:
+    names = ["research", "plan", "publish"]
+    shop.so.declare_stages("t1", names)
+    shop.so.keep("stg_1", thread="t1", stage="research", value=HOSTILE)
+    first = shop.gate("plan", {"cost": 9})
+    shop.so.decide(
+        first.id, Respond(message=f"cheaper {HOSTILE}"), by=SAM, digest=first.digest
+    )
+    second = shop.gate("plan", {"cost": 8})
+    result = run(shop, "show", second.id)
+    shown = rows(result.stdout)
+    assert shown["stages"] == (
+        "research: done, plan: waiting (round 2), publish: ahead"
+    )
+    assert shown["question"] == "Go ahead?"
+    assert shown["made by"].startswith("research: [bold red]ok[/] [U+001B][31mred")
+    assert shown["round 1"].startswith("changes: cheaper [bold red]ok[/] [U+001B]")
+    assert "\x1b" not in result.stdout
+    document = json.loads(run(shop, "show", second.id, "--json").stdout)
+    assert [one["state"] for one in document["stages"]] == ["done", "waiting", "ahead"]
+    assert document["stages"][1]["remarks"] == [f"cheaper {HOSTILE}"]

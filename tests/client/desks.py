@@ -10,6 +10,7 @@ from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Event
 from signoff.domain.principals import PrincipalKind, Token
 from signoff.domain.requests import Decision, Vote
+from signoff.domain.stages import Stage
 from signoff.ports import KnownTool, Page
 from tests.server.house import House
 
@@ -33,6 +34,7 @@ class Desk(Protocol):
         limit: int = 100,
     ) -> Sequence[Entry]: ...
     def thread(self, thread: str) -> Sequence[Request]: ...
+    def stages(self, thread: str) -> Sequence[Stage]: ...
     def tools(self, agent: str | None = None) -> Sequence[KnownTool]: ...
     def now(self) -> int: ...
     def changed(self) -> int: ...
@@ -64,6 +66,7 @@ class Direct:
         self.votes, self.history = so.votes, so.history
         self.entry_of, self.journal = so.entry_of, so.journal
         self.thread, self.tools = so.thread, so.tools
+        self.stages = so.stages
         self.now, self.changed, self.audit = so.now, so.changed, so.audit
         self.tokens = so.tokens
 

@@ -55,6 +55,19 @@ def test_looking(office: Office) -> None:
     assert desk.audit() == house.so.audit()
 
 
+def test_stages(office: Office) -> None:
+    desk, so = office.desk("bo"), office.house.so
+    so.declare_stages("t/9", ["research", HOSTILE, "publish"])
+    so.keep("stg_1", thread="t/9", stage="research", value={"found": [1.0, HOSTILE]})
+    assert list(desk.stages("t/9")) == list(so.stages("t/9"))
+    assert [stage.state.value for stage in desk.stages("t/9")] == [
+        "done",
+        "ahead",
+        "ahead",
+    ]
+    assert list(desk.stages("nowhere")) == []
+
+
 @pytest.mark.row("B2")
 def test_numbers_keep_their_type(office: Office) -> None:
     args = {"amount": 1.0, "count": 1, "to": "5", "urgent": True, "deep": [1e300, None]}

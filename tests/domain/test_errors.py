@@ -20,6 +20,8 @@ LEAVES: list[SignoffError] = [
     errors.NotAllowed("eve", "req_1 is decided by: finance."),
     errors.NoCheckpointer("checkpointer"),
     errors.NoCheckpointer("thread id"),
+    errors.BlocksEventLoop("gate", "agate"),
+    errors.GateNameTaken("plan"),
     errors.UnknownThread("t1"),
     errors.CannotSettle("ent_1", "done"),
     errors.InvalidSetting("order", "must be one of deadline, newest, risk."),

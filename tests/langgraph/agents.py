@@ -41,6 +41,7 @@ from signoff.langgraph import Outcome, Runner, SignoffMiddleware, guard_tools, h
 ONE_KIND = pytest.mark.parametrize("kind", ["create_agent"], indirect=True)
 BY_HAND = pytest.mark.parametrize("kind", ["guard_tools"], indirect=True)
 SYNC = pytest.mark.parametrize("colour", ["sync"], indirect=True)
+ASYNC = pytest.mark.parametrize("colour", ["async"], indirect=True)
 
 MARIA = Principal(id="maria@example.com", groups=frozenset({"finance"}))
 OTTO = Principal(id="otto@example.com", groups=frozenset({"finance", "ops"}))

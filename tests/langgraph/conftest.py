@@ -13,6 +13,7 @@ from signoff import Policy, Rule, Signoff
 from signoff.clock import Clock
 from signoff.langgraph import Runner
 from tests.langgraph.agents import BUILDS, Bench, Effects, Scripted, open_saver
+from tests.langgraph.workflows import Stage
 
 
 class MakeBench(Protocol):
@@ -83,3 +84,23 @@ async def closing() -> AsyncIterator[Closing]:
             return so
 
         yield opened
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that tests move."""
+    return Clock()
+
+
+@pytest.fixture
+async def stage(
+    colour: str, database_url: str, tmp_path: Path, clock: Clock
+) -> AsyncIterator[Stage]:
+    """A workflow to build, with a real checkpointer."""
+    async with AsyncExitStack() as stack:
+        saver = await stack.enter_async_context(
+            open_saver(colour, database_url, tmp_path)
+        )
+        so = Signoff(database_url, clock=clock)
+        stack.callback(so.close)
+        yield Stage(so, colour, saver)

@@ -1,114 +1,25 @@
 """`gate()`: a stage waits, and what comes back is exactly what people passed."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import pytest
 from langgraph.func import entrypoint, task
 from langgraph.graph import START, StateGraph
 from langgraph.types import RetryPolicy
 
-from signoff import Approve, Edit, Reject, Request, Respond, Signoff
+from signoff import Approve, Edit, Reject, Respond
 from signoff.clock import Clock
 from signoff.domain.errors import InvalidEdit, NoCheckpointer, PayloadRefused
 from signoff.domain.requests import Decision
-from signoff.langgraph import Outcome, Passed, Runner, gate
-from tests.langgraph.agents import MARIA, OTTO, SYNC, open_saver
-
-PLAN = {"steps": ["book", "pay"], "cost": 10}
-
-
-class State(TypedDict, total=False):
-    """What the stages hand on."""
-
-    passed: list[Passed]
-    made: int
-
-
-class Stage:
-    """A workflow of one node whose plan differs each time that it is made."""
-
-    def __init__(self, so: Signoff, colour: str, saver: Any) -> None:  # noqa: ANN401 - any saver
-        self.so, self.colour, self.saver, self.made = so, colour, saver, 0
-
-    def plan(self) -> dict[str, Any]:
-        """Make another plan."""
-        self.made += 1
-        return {**PLAN, "number": self.made}
-
-    def build(self, body: Callable[[Any], dict[str, Any]]) -> Runner:
-        """A graph with this body as its node, sync or async."""
-
-        async def abody(state: State) -> dict[str, Any]:
-            return body(state)
-
-        def sync_body(state: State) -> dict[str, Any]:
-            return body(state)
-
-        builder = StateGraph(State)
-        builder.add_node("stage", abody if self.colour == "async" else sync_body)
-        builder.add_edge(START, "stage")
-        return self.runner(builder.compile(checkpointer=self.saver))
-
-    def runner(self, graph: Any) -> Runner:  # noqa: ANN401 - a graph of any kind
-        """A runner for it."""
-        return Runner(self.so, graph, agent="planner")
-
-    async def start(
-        self,
-        runner: Runner,
-        value: Any = None,  # noqa: ANN401 - a graph's input
-    ) -> Outcome:
-        """Start the thread."""
-        given = {} if value is None else value
-        if self.colour == "async":
-            return await runner.astart(given, thread_id="t1")
-        return await asyncio.to_thread(runner.start, given, thread_id="t1")
-
-    async def resume(self, runner: Runner) -> Outcome:
-        """Go on."""
-        if self.colour == "async":
-            return await runner.aresume("t1")
-        return await asyncio.to_thread(runner.resume, "t1")
-
-    def one(self) -> Request:
-        """The only request that waits."""
-        (request,) = self.so.pending().requests
-        return request
-
-    def decide(self, decision: Decision) -> Request:
-        """Decide on it."""
-        request = self.one()
-        return self.so.decide(request.id, decision, by=MARIA, digest=request.digest)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """A clock that tests move."""
-    return Clock()
-
-
-@pytest.fixture
-async def stage(
-    colour: str, database_url: str, tmp_path: Path, clock: Clock
-) -> AsyncIterator[Stage]:
-    """A workflow to build, with a real checkpointer."""
-    async with AsyncExitStack() as stack:
-        saver = await stack.enter_async_context(
-            open_saver(colour, database_url, tmp_path)
-        )
-        so = Signoff(database_url, clock=clock)
-        stack.callback(so.close)
-        yield Stage(so, colour, saver)
+from signoff.langgraph import gate
+from tests.langgraph.agents import OTTO, SYNC
+from tests.langgraph.workflows import PLAN, Stage, State
 
 
 async def test_what_was_shown_is_what_comes_back(stage: Stage) -> None:
-    def body(_: State) -> dict[str, Any]:
-        passed = gate(stage.so, "plan_review", stage.plan, question="Go ahead?")
+    async def body(_: State) -> dict[str, Any]:
+        passed = await stage.gate("plan_review", stage.plan, question="Go ahead?")
         return {"passed": [passed]}
 
     runner = stage.build(body)
@@ -136,7 +47,7 @@ async def test_what_was_shown_is_what_comes_back(stage: Stage) -> None:
 async def test_other_answers(
     stage: Stage, decision: Decision, *, approved: bool, value: object, reason: str
 ) -> None:
-    runner = stage.build(lambda _: {"passed": [gate(stage.so, "plan", stage.plan)]})
+    runner = stage.build(stage.one_gate(stage.plan))
     await stage.start(runner)
     stage.decide(decision)
     outcome = await stage.resume(runner)
@@ -146,8 +57,8 @@ async def test_other_answers(
 
 
 async def test_silence_does_not_pass(stage: Stage, clock: Clock) -> None:
-    def body(_: State) -> dict[str, Any]:
-        return {"passed": [gate(stage.so, "plan", PLAN, expires_in="1h")]}
+    async def body(_: State) -> dict[str, Any]:
+        return {"passed": [await stage.gate("plan", PLAN, expires_in="1h")]}
 
     runner = stage.build(body)
     await stage.start(runner)
@@ -159,9 +70,9 @@ async def test_silence_does_not_pass(stage: Stage, clock: Clock) -> None:
 
 
 async def test_several_gates_in_one_node(stage: Stage) -> None:
-    def body(_: State) -> dict[str, Any]:
-        first = gate(stage.so, "first", stage.plan)
-        second = gate(stage.so, "second", stage.plan)
+    async def body(_: State) -> dict[str, Any]:
+        first = await stage.gate("first", stage.plan)
+        second = await stage.gate("second", stage.plan)
         return {"passed": [first, second]}
 
     runner = stage.build(body)
@@ -180,9 +91,9 @@ async def test_several_gates_in_one_node(stage: Stage) -> None:
 
 @SYNC
 async def test_two_approvals_of_a_named_group(stage: Stage) -> None:
-    def body(_: State) -> dict[str, Any]:
+    async def body(_: State) -> dict[str, Any]:
         return {
-            "passed": [gate(stage.so, "p", PLAN, approvals=2, reviewers=["finance"])]
+            "passed": [await stage.gate("p", PLAN, approvals=2, reviewers=["finance"])]
         }
 
     runner = stage.build(body)
@@ -196,7 +107,7 @@ async def test_two_approvals_of_a_named_group(stage: Stage) -> None:
 
 @SYNC
 async def test_an_edit_must_keep_the_shape_of_a_gate(stage: Stage) -> None:
-    runner = stage.build(lambda _: {"passed": [gate(stage.so, "plan", PLAN)]})
+    runner = stage.build(stage.one_gate(PLAN))
     await stage.start(runner)
     with pytest.raises(InvalidEdit):
         stage.decide(Edit(args={"plan": 1}))
@@ -205,9 +116,7 @@ async def test_an_edit_must_keep_the_shape_of_a_gate(stage: Stage) -> None:
 
 @SYNC
 async def test_a_payload_that_is_not_json_is_refused(stage: Stage) -> None:
-    runner = stage.build(
-        lambda _: {"passed": [gate(stage.so, "plan", {"cost": float("nan")})]}
-    )
+    runner = stage.build(stage.one_gate({"cost": float("nan")}))
     with pytest.raises(PayloadRefused, match=r"payload\.cost"):
         await stage.start(runner)
     assert stage.so.count() == 0
@@ -230,7 +139,7 @@ async def test_in_an_entrypoint_with_tasks(stage: Stage) -> None:
     @entrypoint(checkpointer=stage.saver)
     async def aflow(value: int) -> list[Any]:
         plan = await make(value)
-        passed = gate(stage.so, "plan", plan)
+        passed = await stage.gate("plan", plan)
         return [passed.approved, passed.value]
 
     runner = stage.runner(aflow if stage.colour == "async" else flow)
@@ -252,8 +161,8 @@ async def test_without_a_checkpointer_it_is_refused(stage: Stage) -> None:
 
 
 async def test_gates_of_one_name_in_a_loop_are_all_shown(stage: Stage) -> None:
-    def body(_: State) -> dict[str, Any]:
-        return {"passed": [gate(stage.so, "publish", text) for text in "abc"]}
+    async def body(_: State) -> dict[str, Any]:
+        return {"passed": [await stage.gate("publish", text) for text in "abc"]}
 
     runner = stage.build(body)
     outcome = await stage.start(runner)
@@ -265,10 +174,10 @@ async def test_gates_of_one_name_in_a_loop_are_all_shown(stage: Stage) -> None:
 
 
 async def test_a_plan_is_made_anew_until_people_pass_it(stage: Stage) -> None:
-    def body(_: State) -> dict[str, Any]:
-        passed = gate(stage.so, "plan", stage.plan)
+    async def body(_: State) -> dict[str, Any]:
+        passed = await stage.gate("plan", stage.plan)
         while not passed.approved:
-            passed = gate(stage.so, "plan", stage.plan)
+            passed = await stage.gate("plan", stage.plan)
         return {"passed": [passed]}
 
     runner = stage.build(body)
@@ -282,24 +191,20 @@ async def test_a_plan_is_made_anew_until_people_pass_it(stage: Stage) -> None:
     assert passed.value["number"] == stage.made == 3
 
 
-@SYNC
 async def test_a_node_that_is_retried_after_its_gate_does_not_ask_again(
     stage: Stage,
 ) -> None:
     tries: list[int] = []
 
-    def body(state: State) -> dict[str, Any]:
-        passed = gate(stage.so, "plan", stage.plan)
+    async def body(state: State) -> dict[str, Any]:
+        passed = await stage.gate("plan", stage.plan)
         tries.append(1)
         if len(tries) < 3:
             raise ConnectionError("down")
         return {"passed": [passed]}
 
-    builder = StateGraph(State)
     retry = RetryPolicy(initial_interval=0.01, max_attempts=3, jitter=False)
-    builder.add_node("stage", body, retry_policy=retry)
-    builder.add_edge(START, "stage")
-    runner = stage.runner(builder.compile(checkpointer=stage.saver))
+    runner = stage.build(body, retry_policy=retry)
     await stage.start(runner)
     stage.decide(Approve())
     outcome = await stage.resume(runner)

@@ -52,6 +52,16 @@ TAMPERINGS = {
     ),
     "entry": ("UPDATE entries SET state = 'failed'", "the table says failed"),
     "entry gone": ("DELETE FROM entries", "the table says nothing, the ledger done"),
+    "stage": ("UPDATE stages SET value = '1'", "other stages"),
+    "stage's name": ("UPDATE stages SET name = 'x'", "other stages"),
+    "stage gone": ("DELETE FROM stages", "other stages"),
+    "stage forged": (
+        """INSERT INTO stages SELECT 'stg_f', 'thread-f', name, value, digest, kept_at
+        FROM stages""",
+        "other stages",
+    ),
+    "outline": ("""UPDATE outlines SET stages = '["plan"]'""", "other stages"),
+    "outline gone": ("DELETE FROM outlines", "other stages"),
     "no chains": ("DELETE FROM chains", "should end at 0, it ends at 5"),
     "head": ("UPDATE chains SET head = 'h'", "should end at"),
 }
@@ -64,6 +74,8 @@ def told(so: Signoff) -> Signoff:
     entry = so.begin(request)
     assert entry is not None
     so.finish(entry, "finish", result=b"", summary="")
+    so.declare_stages("thread-3", ["plan", "publish"])
+    so.keep("stg_1", thread="thread-3", stage="plan", value={"cost": 1})
     say(so, ask(so, call(thread="thread-2")), Reject(reason="no"), BOB)
     return so
 

@@ -14,11 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from signoff.cli.screen import cut, grid, line, literal, one_line
+from signoff.cli.staged import staged
 from signoff.clock import ago, as_datetime
 from signoff.domain.duration import in_words
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event
 from signoff.domain.requests import Request, RequestKind, Status, Vote
+from signoff.domain.stages import Stage
 from signoff.domain.text import count_hidden
 
 HEADLINE: Final = 100
@@ -64,6 +66,7 @@ class File:
     votes: Sequence[Vote]
     entry: Entry | None
     now: int
+    stages: Sequence[Stage] = ()
 
 
 def headline(tool: str, args: Mapping[str, Any], width: int = HEADLINE) -> str:
@@ -209,8 +212,11 @@ def _rows(file: File, *, full: bool) -> Iterator[tuple[str, RenderableType]]:
     yield "status", outcome(request, now)
     yield "risk", Text(request.risk, RISK_STYLES.get(request.risk, ""))
     if request.description.strip():
-        yield "the tool says", cut(request.description.strip(), full=full)
+        gate = request.kind is RequestKind.GATE
+        said_by = "question" if gate else "the tool says"
+        yield said_by, cut(request.description.strip(), full=full)
     yield "context", _context(request)
+    yield from staged(file.stages, request, full=full)
     yield "asked", Text(f"{ago(request.asked_at, now)} ({moment(request.asked_at)})")
     if request.status is Status.PENDING:
         yield "deadline", Text(deadline(request, now))

@@ -14,6 +14,7 @@ from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Event
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Decision, Request, Vote
+from signoff.domain.stages import Stage
 from signoff.ports import Filter, KnownTool, Page
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Desk(Protocol):
         state: EntryState | None = None,
         limit: int = 100,
     ) -> Sequence[Entry]: ...
+    def stages(self, thread: str) -> Sequence[Stage]: ...
     def tools(self, agent: str | None = None) -> Sequence[KnownTool]: ...
     def now(self) -> int: ...
     def audit(self) -> Audit: ...
@@ -75,6 +77,7 @@ class Direct:
         self.pending, self.count = signoff.pending, signoff.count
         self.votes, self.history = signoff.votes, signoff.history
         self.entry_of, self.journal = signoff.entry_of, signoff.journal
+        self.stages = signoff.stages
         self.tools, self.tokens = signoff.tools, signoff.tokens
         self.now, self.audit = signoff.now, signoff.audit
         self.close = signoff.close

@@ -31,10 +31,16 @@ from signoff.cli.screen import (
     put,
     say,
 )
-from signoff.cli.shapes import entry_json, event_json, request_json, vote_json
+from signoff.cli.shapes import (
+    entry_json,
+    event_json,
+    request_json,
+    stage_json,
+    vote_json,
+)
 from signoff.clock import ago
 from signoff.domain.journal import Entry, EntryState
-from signoff.domain.requests import Request, Status
+from signoff.domain.requests import Request, RequestKind, Status
 from signoff.ports import Filter, Page
 
 MAX_LIMIT: Final = 200
@@ -124,6 +130,7 @@ def show(
             "request": request_json(file.request),
             "votes": [vote_json(vote) for vote in file.votes],
             "entry": None if file.entry is None else entry_json(file.entry),
+            "stages": [stage_json(stage) for stage in file.stages],
         }
         if events is not None:
             document["history"] = [event_json(event) for event in events]
@@ -151,11 +158,13 @@ def find(desk: Desk, start: str) -> Request:
 
 def file_of(desk: Desk, request: Request) -> File:
     """The request with what belongs to it."""
+    gate = request.kind is RequestKind.GATE
     return File(
         request=request,
         votes=desk.votes(request.id),
         entry=desk.entry_of(request),
         now=desk.now(),
+        stages=desk.stages(request.thread) if gate else (),
     )
 
 

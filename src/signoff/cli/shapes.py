@@ -9,6 +9,7 @@ from signoff.domain.journal import Entry
 from signoff.domain.ledger import Event
 from signoff.domain.principals import Token
 from signoff.domain.requests import Request, Vote
+from signoff.domain.stages import Stage
 
 Json = dict[str, Any]
 
@@ -21,6 +22,11 @@ def request_json(request: Request) -> Json:
 def vote_json(vote: Vote) -> Json:
     """What one person said."""
     return asdict(vote)
+
+
+def stage_json(stage: Stage) -> Json:
+    """Where a stage of the request's workflow stands."""
+    return asdict(stage)
 
 
 def entry_json(entry: Entry) -> Json:

@@ -13,6 +13,7 @@ from signoff.client.documents import (
     read_plain,
     read_principal,
     read_request,
+    read_stage,
     read_token,
     read_tool,
 )
@@ -34,6 +35,7 @@ from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Break, Event
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Decision, Edit, Request, Status, Vote
+from signoff.domain.stages import Stage
 from signoff.ports import Filter, KnownTool, Page
 
 
@@ -163,6 +165,10 @@ class Client(Transport):
         """Every request of a thread, oldest first."""
         found = self._get(f"/threads/{escaped(thread)}/requests")
         return [read_request(data) for data in found]
+
+    def stages(self, thread: str) -> Sequence[Stage]:
+        """Where each stage of a thread stands: done, waiting, ahead."""
+        return [read_stage(d) for d in self._get(f"/threads/{escaped(thread)}/stages")]
 
     def tools(self, agent: str | None = None) -> Sequence[KnownTool]:
         """The tools that agents were seen to have."""

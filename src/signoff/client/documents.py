@@ -12,6 +12,7 @@ from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event, Fact
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Request, RequestKind, Status, Terms
+from signoff.domain.stages import Stage, StageState
 from signoff.ports import KnownTool
 
 T = TypeVar("T")
@@ -56,6 +57,11 @@ def read_entry(data: Mapping[str, Any]) -> Entry:
 
 def read_tool(data: Mapping[str, Any]) -> KnownTool:
     return read_plain(KnownTool, data, traits=read_plain(ToolTraits, data["traits"]))
+
+
+def read_stage(data: Mapping[str, Any]) -> Stage:
+    state, remarks = StageState(data["state"]), tuple(data["remarks"])
+    return read_plain(Stage, data, state=state, remarks=remarks)
 
 
 def read_token(data: Mapping[str, Any]) -> Token:

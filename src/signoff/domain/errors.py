@@ -13,6 +13,8 @@ SignoffError
 │   ├── NotAuthenticated       nobody, or somebody unknown
 │   ├── NotAllowed             somebody known who may not do this
 │   ├── NoCheckpointer         a graph that could never be resumed
+│   ├── BlocksEventLoop        a gate for sync code, called from async code
+│   ├── GateNameTaken          two gates of one name at the same time
 │   ├── UnknownThread          there is no such thread to resume
 │   ├── CannotSettle           an entry whose outcome isn't in question
 │   └── InvalidSetting         a setting that makes no sense
@@ -244,6 +246,33 @@ class NoCheckpointer(CallerError):
         super().__init__(
             f"This graph has no {missing}, so a call that waits for a person could "
             f"never go on: {cure}."
+        )
+
+
+class BlocksEventLoop(CallerError):
+    """A function for sync code was called from async code; nothing was done."""
+
+    code = "blocks_event_loop"
+
+    def __init__(self, function: str, cure: str) -> None:
+        self.function, self.cure = function, cure
+        super().__init__(
+            f"{function}() waits for the database, so in an async node it would hold "
+            f"up everything else: use `await {cure}(...)` there."
+        )
+
+
+class GateNameTaken(CallerError):
+    """Two gates of one name at once: whose answer is whose could not be told."""
+
+    code = "gate_name_taken"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"Another gate {name!r} of this node has not ended yet. Gates that run at "
+            "the same time must have names of their own, such as "
+            f"{name + ' 1'!r} and {name + ' 2'!r}."
         )
 
 

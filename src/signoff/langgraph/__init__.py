@@ -7,17 +7,21 @@ Runner(so, agent, agent="support").start(...)
 """
 
 from signoff.langgraph._attempts import idempotency_key
-from signoff.langgraph._gate import Passed, gate
+from signoff.langgraph._gate import GateTerms, Passed, agate, gate
 from signoff.langgraph._heal import heal
 from signoff.langgraph._middleware import SignoffMiddleware
 from signoff.langgraph._runner import Outcome, Runner
+from signoff.langgraph._stages import Stages
 from signoff.langgraph._tools import guard_tools
 
 __all__ = [
+    "GateTerms",
     "Outcome",
     "Passed",
     "Runner",
     "SignoffMiddleware",
+    "Stages",
+    "agate",
     "gate",
     "guard_tools",
     "heal",

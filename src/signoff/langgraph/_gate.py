@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
 from langgraph.types import interrupt
 
-from signoff.domain.actions import Action, canonical, digest
+from signoff.domain.actions import Action, Context, canonical, digest
 from signoff.domain.errors import DigestMismatch
 from signoff.domain.policy import Ruling
 from signoff.domain.requests import Request, RequestKind, Status, shown
-from signoff.domain.rules import DEFAULT_EXPIRY, Rule, Span, Verdict, review
+from signoff.domain.rules import DEFAULT_EXPIRY, Span, Verdict, review
+from signoff.domain.stages import Stage, check_name
 from signoff.langgraph._calls import read_context
+from signoff.langgraph._execution import execution_of, node_of
+from signoff.langgraph._guard import do
+from signoff.langgraph._making import (
+    Make,
+    Payload,
+    Steps,
+    adrive,
+    check_off_loop,
+    check_payload,
+    drive,
+)
 from signoff.langgraph._wakes import drop_own_wakes
 from signoff.langgraph._words import reference
 from signoff.service import Approvals
@@ -26,12 +36,6 @@ from signoff.service.propose import Asked
 
 _SLOT: Final = {"type": "object", "properties": {"value": {}}, "required": ["value"]}
 """A gate's payload as one argument, so that it is edited like a tool's."""
-
-# LangGraph runs every execution of a node in a copied context, so that a re-executed
-# or retried node counts from the start again.
-_PASSED: Final[ContextVar[Mapping[tuple[str, str], int]]] = ContextVar(
-    "signoff_gates_passed", default=MappingProxyType({})
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,71 +46,123 @@ class Passed:
         approved: Whether the next stage may go on.
         value: What was approved, after edits; None if it wasn't.
         reason: Why not, or the answer that was given instead.
+        changes: What people want to have changed; None if they asked for no changes.
     """
 
     approved: bool
     value: Any = None
     reason: str | None = None
+    changes: str | None = None
     request_id: str
 
 
-def gate(  # noqa: PLR0913 - each keyword is one condition of the gate
+class GateTerms(TypedDict, total=False):
+    """What a gate asks, whom, and for how long.
+
+    Attributes:
+        question: What is asked, in the application's own words.
+        reviewers: Groups or people who may decide; None, the default, is any person.
+        approvals: How many different people must approve; 1 by default.
+        expires_in: How long people may take, 24 hours by default; silence rejects.
+        agent: The agent's name, unless the run's configuration names one.
+    """
+
+    question: str
+    reviewers: Sequence[str] | None
+    approvals: int
+    expires_in: Span
+    agent: str | None
+
+
+def gate(
     so: Approvals,
     name: str,
-    payload: Any | Callable[[], Any],  # noqa: ANN401 - any JSON value
-    *,
-    question: str = "",
-    reviewers: Sequence[str] | None = None,
-    approvals: int = 1,
-    expires_in: Span = DEFAULT_EXPIRY,
-    agent: str | None = None,
+    payload: Payload,
+    **terms: Unpack[GateTerms],
 ) -> Passed:
-    """Hold a stage's output until people have decided on it.
+    """Hold a stage's output until people have decided on it; `agate` in async code.
 
     A callable is called once per pause, ever: a re-executed node gets the value that
     people saw (or edited), never a newly made one. Gates of one name in one node, as in
-    a loop, are told apart by their order; concurrent ones need names of their own. In a
-    node that also asks with `interrupt()`, resume through a Runner: its wake-ups answer
-    no question.
+    a loop, are told apart by their order. In a node that also asks with `interrupt()`,
+    resume through a Runner: its wake-ups answer no question.
 
     Args:
         so: Where the request is kept.
         name: What the gate is called on screen and in the ledger.
         payload: A JSON value, or a function that makes it.
-        question: What is asked, in the application's own words.
-        reviewers: Groups or people who may decide; None is any person.
-        approvals: How many different people must approve.
-        expires_in: How long people may take; silence then rejects.
-        agent: The agent's name, unless the run's configuration names one.
+        terms: See `GateTerms`: `question`, `reviewers`, `approvals`, `expires_in`,
+            `agent`.
 
     Raises:
+        InvalidSetting: It has no name.
         PayloadRefused: The payload isn't exact JSON.
         NoCheckpointer: The graph could never be resumed.
+        GateNameTaken: Another gate of this name waits in the same node at once.
+        BlocksEventLoop: It was called from async code.
     """
-    action = _action(name, get_config(), agent)
-    rule = review(
-        glob.escape(name),
-        approvals=approvals,
-        reviewers=reviewers,
-        expires_in=expires_in,
-        name=f"gate {name}",
-    )
-    drop_own_wakes()
-    while True:
-        request = _standing(so, action) or _ask(so, action, rule, payload, question)
-        if request.status is not Status.PENDING:
-            return _passed(request)
-        interrupt(_value(request))
+    config = get_config()
+    check_off_loop(config, "gate", "agate")
+    return drive(so, gate_steps(config, name, payload, terms))
 
 
-def _action(name: str, config: RunnableConfig, agent: str | None) -> Action:
+async def agate(
+    so: Approvals,
+    name: str,
+    payload: Payload,
+    **terms: Unpack[GateTerms],
+) -> Passed:
+    """`gate`, from async code. The payload's function may be async.
+
+    A sync function is called in a thread of its own, so that it may block.
+    """
+    return await adrive(so, gate_steps(get_config(), name, payload, terms))
+
+
+def gate_steps(
+    config: RunnableConfig,
+    name: str,
+    payload: Payload,
+    terms: GateTerms,
+    outline: Sequence[str] | None = None,
+) -> Steps[Passed]:
+    """What a gate does, one step at a time; `outline` names the workflow's stages."""
+    check_payload(payload)
+    check_name(name, at="gate")
+    context = read_context(config, agent=terms.get("agent"))
+    with execution_of(config).turn(name) as number:
+        action = _action(context, node_of(config), name, number)
+        if outline is not None:
+            yield do("declare_stages", context.thread, outline)
+        drop_own_wakes()
+        request = yield from _request(action, payload, terms)
+        while request.status is Status.PENDING:
+            stages = yield do("stages", context.thread)
+            interrupt(_value(request, stages))
+            request = yield do("get", request.id)
+        return _passed(request)
+
+
+def _request(action: Action, payload: Payload, terms: GateTerms) -> Steps[Request]:
+    found = yield do("standing", action.id)
+    if found is None:
+        value = yield Make(payload)
+        canonical(value, at="payload")
+        asked = Asked(
+            kind=RequestKind.GATE,
+            args={"value": value},
+            schema=_SLOT,
+            description=terms.get("question", ""),
+        )
+        found = yield do("propose", action, asked, ruling=_ruling(action.tool, terms))
+    request: Request = found.request
+    return request
+
+
+def _action(context: Context, node: str, name: str, number: int) -> Action:
     """The gate's identity: its node's task, its name, and which one of that name."""
-    node = str(config.get("configurable", {}).get("checkpoint_ns", ""))
-    passed = _PASSED.get()
-    number = passed.get((node, name), 0) + 1
-    _PASSED.set({**passed, (node, name): number})
     return Action(
-        context=read_context(config, agent=agent),
+        context=context,
         message_id=f"gate:{node}",
         call_id=name if number == 1 else f"{name}#{number}",
         tool=name,
@@ -114,45 +170,43 @@ def _action(name: str, config: RunnableConfig, agent: str | None) -> Action:
     )
 
 
-def _standing(so: Approvals, action: Action) -> Request | None:
-    found = so.standing(action.id)
-    return None if found is None else found.request
-
-
-def _ask(
-    so: Approvals,
-    action: Action,
-    rule: Rule,
-    payload: Any,  # noqa: ANN401 - any JSON value
-    question: str,
-) -> Request:
-    value = payload() if callable(payload) else payload
-    canonical(value, at="payload")
-    asked = Asked(
-        kind=RequestKind.GATE, args={"value": value}, schema=_SLOT, description=question
+def _ruling(name: str, terms: GateTerms) -> Ruling:
+    rule = review(
+        glob.escape(name),
+        approvals=terms.get("approvals", 1),
+        reviewers=terms.get("reviewers"),
+        expires_in=terms.get("expires_in", DEFAULT_EXPIRY),
+        name=f"gate {name}",
     )
-    ruling = Ruling(verdict=Verdict.REVIEW, rule=rule, policy_version="gate")
-    request = so.propose(action, asked, ruling=ruling).request
-    if request is None:
-        raise AssertionError("a gate always asks")
-    return request
+    return Ruling(verdict=Verdict.REVIEW, rule=rule, policy_version="gate")
 
 
-def _value(request: Request) -> dict[str, Any]:
+def _value(request: Request, stages: Sequence[Stage]) -> dict[str, Any]:
+    """The interrupt's value: what is asked, which round it is, how far the work is."""
+    here = next((one for one in stages if one.request_id == request.id), None)
     return {
         "type": "gate",
         "name": request.tool,
         "question": request.description,
         "payload": request.args["value"],
+        "round": 1 if here is None else here.round,
+        "remarks": [] if here is None else list(here.remarks),
+        "stages": [{"name": one.name, "state": one.state.value} for one in stages],
         "signoff": reference(request),
     }
 
 
 def _passed(request: Request) -> Passed:
-    said = request.outcome or {}
+    said: Mapping[str, Any] = request.outcome or {}
     if request.status is not Status.APPROVED:
         reason = said.get("message") or said.get("reason") or request.status.value
-        return Passed(approved=False, reason=str(reason), request_id=request.id)
+        changes = said.get("message") if request.status is Status.RESPONDED else None
+        return Passed(
+            approved=False,
+            reason=str(reason),
+            changes=None if changes is None else str(changes),
+            request_id=request.id,
+        )
     if digest(shown(request)) != request.digest:
         raise DigestMismatch(request.id, request.digest)
     return Passed(approved=True, value=request.args["value"], request_id=request.id)

@@ -15,7 +15,7 @@ from langgraph.types import interrupt
 WAKE: Final = "signoff"
 """What the Runner resumes with; it counts only in a node that asks more than gates."""
 
-_SCRATCHPAD: Final = "__pregel_scratchpad"
+SCRATCHPAD: Final = "__pregel_scratchpad"
 
 
 def pause(payload: dict[str, Any]) -> None:
@@ -43,4 +43,4 @@ def drop_own_wakes() -> None:
 
 
 def _scratchpad() -> Any:  # noqa: ANN401 - private to LangGraph
-    return get_config().get("configurable", {}).get(_SCRATCHPAD)
+    return get_config().get("configurable", {}).get(SCRATCHPAD)

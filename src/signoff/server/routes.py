@@ -13,6 +13,7 @@ from signoff.domain.journal import Entry
 from signoff.domain.ledger import Audit, Event
 from signoff.domain.principals import Principal, Token
 from signoff.domain.requests import Request, Vote
+from signoff.domain.stages import Stage
 from signoff.ports import KnownTool, Page
 from signoff.server.auth import Admin, Caller, Core
 from signoff.server.bodies import (
@@ -181,6 +182,20 @@ def settle(so: Core, by: Caller, entry_id: Name, body: SettleBody) -> Response:
 def requests_of_thread(so: Core, thread: Name) -> Response:
     """Every request of a thread, oldest first."""
     return Json(so.thread(thread))
+
+
+@router.get(
+    "/threads/{thread:path}/stages",
+    response_model=list[Stage],
+    operation_id="listStages",
+    tags=["requests"],
+)
+def stages(so: Core, thread: Name) -> Response:
+    """Where each stage of a workflow stands, in order: done, waiting, ahead.
+
+    A thread without declared stages shows its gates; without any, nothing.
+    """
+    return Json(so.stages(thread))
 
 
 @router.get(

@@ -12,8 +12,10 @@ from signoff.domain.errors import SignoffError
 from signoff.domain.journal import EntryState
 from signoff.domain.ledger import Audit, Break, Event, verify
 from signoff.domain.requests import Request, Status, shown
+from signoff.domain.stages import value_digest
 from signoff.ports import Reading, Store
 from signoff.service import policies
+from signoff.service.stages import OUTLINE
 
 __all__ = ["Audit", "audit"]
 
@@ -56,6 +58,7 @@ def _contradictions(
     yield from _entry_contradictions(reading, thread, events)
     if thread == policies.CHAIN:
         yield from policies.contradictions(reading, events)
+    yield from _stage_contradictions(reading, thread, events)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +122,31 @@ def _entry_contradictions(
         if rows.get(entry) != state:
             known, said = rows.get(entry, "nothing"), state or "nothing"
             problem = f"{entry}: the table says {known}, the ledger {said}"
+            yield Break(thread=thread, seq=seq, problem=problem)
+
+
+def _stage_contradictions(
+    reading: Reading, thread: str, events: Iterable[Event]
+) -> Iterator[Break]:
+    told: dict[str, tuple[int, tuple[object, ...]]] = {}
+    for event in events:
+        fact = event.fact
+        if fact.kind == "kept":
+            work = (fact.body["stage"], fact.body["digest"])
+            told[fact.subject] = (event.seq, work)
+        elif fact.kind == "outlined":
+            told[fact.subject] = (event.seq, tuple(fact.body["stages"]))
+    rows: dict[str, tuple[object, ...]] = {
+        kept.id: (kept.name, value_digest(kept.value))
+        for kept in reading.kept_of_thread(thread)
+    }
+    outline = reading.outline(thread)
+    if outline is not None:
+        rows[OUTLINE] = outline
+    for subject in sorted(rows.keys() | told.keys()):
+        seq, said = told.get(subject, (0, ()))
+        if rows.get(subject) != said:
+            problem = f"{subject}: the table has other stages than the ledger"
             yield Break(thread=thread, seq=seq, problem=problem)
 
 

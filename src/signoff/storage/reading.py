@@ -29,6 +29,7 @@ from signoff.storage import paging, rows
 from signoff.storage import tables as t
 from signoff.storage.engine import CLOCKS
 from signoff.storage.policies import SqlPolicies
+from signoff.storage.stages import StageReading
 
 _REQUEST: Final = select(t.requests).where(t.requests.c.id == bindparam("id"))
 _REQUEST_OF: Final = (
@@ -42,7 +43,7 @@ _IN_FLIGHT: Final = 100
 _VERDICT: Final = select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
 
 
-class SqlReading(SqlPolicies):
+class SqlReading(SqlPolicies, StageReading):
     """The reads of the port, on one connection."""
 
     def __init__(self, connection: Connection, offset: int) -> None:
@@ -147,7 +148,7 @@ class SqlReading(SqlPolicies):
             select(table.c.thread, literal(0), literal(GENESIS)).where(
                 table.c.thread.not_in(select(columns.thread))
             )
-            for table in (t.events, t.requests, t.entries)
+            for table in (t.events, t.requests, t.entries, t.stages, t.outlines)
         ]
         found = union(kept, *bare).order_by("thread")
         return [(row[0], row[1], row[2]) for row in self._connection.execute(found)]

@@ -185,3 +185,22 @@ policies: Final = Table(
     Column("rules", Text, nullable=False),
     Column("published_at", BigInteger, nullable=False),
 )
+
+outlines: Final = Table(
+    "outlines",
+    metadata,
+    Column("thread", Text, primary_key=True),
+    Column("stages", Text, nullable=False),
+)
+
+stages: Final = Table(
+    "stages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("thread", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("kept_at", BigInteger, nullable=False),
+    Index("stages_by_thread", "thread", "kept_at"),
+)

@@ -34,6 +34,7 @@ from signoff.ports import KnownTool, Ruled
 from signoff.storage import rows
 from signoff.storage import tables as t
 from signoff.storage.reading import SqlReading
+from signoff.storage.stages import StageWriting
 
 _INSERTS: Final[Mapping[str, Callable[[Any], sqlite.Insert]]] = {
     "sqlite": sqlite.insert,
@@ -47,7 +48,7 @@ _SEAL: Final = (
 )
 
 
-class SqlWriting(SqlReading):
+class SqlWriting(StageWriting, SqlReading):
     """The moves of the port, in the transaction of `connection`."""
 
     def __init__(self, connection: Connection, offset: int, thread: str) -> None:
