@@ -19,12 +19,13 @@ from signoff.service.identities import Identities
 from signoff.service.looking import Looking
 from signoff.service.pulse import Pulse
 from signoff.service.recorder import Recorder
+from signoff.service.telling import Telling
 from signoff.service.upkeep import Upkeep
 
 log: Final = logging.getLogger("signoff")
 
 
-class Approvals(Acting, Answering, Looking, Identities, Upkeep):
+class Approvals(Acting, Answering, Looking, Identities, Telling, Upkeep):
     """Everything that signoff does, synchronous; `aio` has the same for async callers.
 
     Attributes:
