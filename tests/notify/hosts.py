@@ -8,7 +8,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 from aiosmtpd.controller import Controller
@@ -128,12 +128,14 @@ class WebHost:
         answers: The statuses of its next answers; then 204.
         headers: Sent with every answer that isn't 204.
         got: The verified documents, each delivery once or more.
+        gate: If set, requests are held until it opens.
     """
 
     port: int = field(default_factory=free_port)
     secret: str = SECRET
     answers: list[int] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    gate: Event | None = None
     posts: list[Post] = field(default_factory=list)
     got: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
@@ -179,8 +181,10 @@ class WebHost:
 
     def take(self, post: Post) -> int:
         """Check a request as a receiver does; the status to answer."""
+        self.posts.append(post)
+        if self.gate is not None:
+            self.gate.wait(60)
         with self._lock:
-            self.posts.append(post)
             if self.answers:
                 return self.answers.pop(0)
             document = Verifier(self.secret).verify(post.body, dict(post.headers))
@@ -190,9 +194,8 @@ class WebHost:
 
 
 def authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for localhost and 127.0.0.1, and a server that shows it."""
+    """A certificate for localhost, and a server that shows it."""
     from datetime import UTC, datetime, timedelta
-    from ipaddress import ip_address
 
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -202,7 +205,7 @@ def authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     start = datetime(2020, 1, 1, tzinfo=UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+    names = [x509.DNSName("localhost")]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -149,12 +149,13 @@ def read_address(text: str) -> Address:
     Raises:
         ValueError: If it isn't one.
     """
+    wrong = ValueError(f"{text!r} is no e-mail address")
     try:
         address = Address(addr_spec=text)
-    except (HeaderParseError, IndexError) as error:
-        raise ValueError(f"{text!r} is no e-mail address") from error
+    except (HeaderParseError, IndexError, ValueError) as error:
+        raise wrong from error
     if address.username == "" or address.domain == "" or not text.isprintable():
-        raise ValueError(f"{text!r} is no e-mail address")
+        raise wrong
     return address
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from detect_secrets.plugins.artifactory import ArtifactoryDetector
 from detect_secrets.plugins.aws import AWSKeyDetector
 from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
-from detect_secrets.plugins.base import BasePlugin
+from detect_secrets.plugins.base import RegexBasedDetector
 from detect_secrets.plugins.basic_auth import BasicAuthDetector
 from detect_secrets.plugins.cloudant import CloudantDetector
 from detect_secrets.plugins.discord import DiscordBotTokenDetector
@@ -41,11 +41,10 @@ from signoff.domain.notices import Notice
 from signoff.domain.requests import Request
 
 MASK: Final = "[redacted]"
-_PLUGINS: Final[tuple[Callable[[], BasePlugin], ...]] = (
+_PLUGINS: Final[tuple[Callable[[], RegexBasedDetector], ...]] = (
     ArtifactoryDetector,
     AWSKeyDetector,
     AzureStorageKeyDetector,
-    BasicAuthDetector,
     CloudantDetector,
     DiscordBotTokenDetector,
     GitHubTokenDetector,
@@ -53,7 +52,6 @@ _PLUGINS: Final[tuple[Callable[[], BasePlugin], ...]] = (
     IbmCloudIamDetector,
     IbmCosHmacDetector,
     JwtTokenDetector,
-    KeywordDetector,
     MailchimpDetector,
     NpmDetector,
     OpenAIDetector,
@@ -67,6 +65,8 @@ _PLUGINS: Final[tuple[Callable[[], BasePlugin], ...]] = (
     TwilioKeyDetector,
 )
 _DETECTORS: Final = tuple(make() for make in _PLUGINS)
+_WITH_CONTEXT: Final = (BasicAuthDetector(), KeywordDetector())
+_REST: Final = re.compile(r"[\w.+/=-]*")
 _PRIVATE_KEY: Final = PrivateKeyDetector()
 _OWN: Final = (
     # signoff's own tokens, webhook secrets, and what an Authorization header holds.
@@ -172,7 +172,8 @@ def redact(request: Request, notice: Notice) -> tuple[Request, Notice, tuple[str
 
 def secrets_in(text: str) -> Iterator[str]:
     """Each secret that a text holds."""
-    for detector in _DETECTORS:
+    yield from _known(text)
+    for detector in _WITH_CONTEXT:
         yield from (found for found in detector.analyze_string(text) if found)
     for pattern in _OWN:
         for match in pattern.finditer(text):
@@ -180,6 +181,20 @@ def secrets_in(text: str) -> Iterator[str]:
     for match in _CARD.finditer(text):
         if is_card(match[0]):
             yield match[0]
+
+
+def _known(text: str) -> Iterator[str]:
+    for detector in _DETECTORS:
+        # Not analyze_string: of a pattern with a group it yields that group alone.
+        for pattern in detector.denylist:
+            for match in pattern.finditer(text):
+                yield match[0] + _rest(text, match.end())
+
+
+def _rest(text: str, end: int) -> str:
+    """What follows a match without a break: some patterns stop inside the secret."""
+    match = _REST.match(text, end)
+    return "" if match is None else match[0]
 
 
 def says_secret(name: str) -> bool:
