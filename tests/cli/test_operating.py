@@ -34,7 +34,7 @@ for command in ([], ["show"], ["serve"], ["demo"], ["policy", "check"],
                 ["deliveries"], ["notify", "test"]):
     assert CliRunner().invoke(app, [*command, "--help"]).exit_code == 0
 heavy = {"aiosmtplib", "cel", "detect_secrets", "fastapi", "httpx2", "langchain",
-         "langchain_core", "langgraph", "psycopg", "pydantic", "sqlalchemy",
+         "langchain_core", "langgraph", "psycopg", "sqlalchemy",
          "starlette", "streamlit", "uvicorn"}
 print(sorted(heavy & set(sys.modules)))
 """

@@ -18,10 +18,10 @@ from signoff.cli.shapes import delivery_json
 from signoff.clock import ago, wall_us
 from signoff.domain.notices import Delivery, DeliveryState
 from signoff.ports import Channel, Outlets
-from signoff.service import Approvals
 
 if TYPE_CHECKING:
     from signoff.notify import Deliverer, Settings
+    from signoff.service import Approvals
 
 AT_ONCE: Final = 1000
 _COLOURS: Final = {

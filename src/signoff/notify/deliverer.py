@@ -73,6 +73,8 @@ class Deliverer:
                 wait = self._wait()
             except WorldError as error:
                 log.warning("nobody can be told now, trying again: %s", error)
+            except Exception:  # a row that can't be read must not end it for good
+                log.exception("nobody can be told; trying on")
             self._so.bell.wait(heard, wait)
 
     def _wait(self) -> float:
