@@ -16,12 +16,13 @@ import anyio.to_thread
 from signoff.domain.actions import Action
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event
+from signoff.domain.notices import Delivery, DeliveryState
 from signoff.domain.policy import Policy, Ruling
 from signoff.domain.policy_changes import Published, Recorded
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Decision, Request, Vote
 from signoff.domain.stages import Kept, Stage
-from signoff.ports import Filter, KnownTool, Page, Wakeup
+from signoff.ports import Filter, KnownTool, Outlets, Page, Wakeup
 from signoff.service import Approvals
 from signoff.service.audit import Audit
 from signoff.service.propose import Asked, Standing
@@ -188,6 +189,20 @@ class AsyncApprovals:
 
     async def policy_version(self, start: str) -> Recorded:
         return await self._run(self.sync.policy_version, start)
+
+    async def deliver_due(self, outlets: Outlets) -> int:
+        return await self._run(self.sync.deliver_due, outlets)
+
+    async def next_delivery(self, outlets: Outlets) -> int | None:
+        return await self._run(self.sync.next_delivery, outlets)
+
+    async def deliveries(
+        self, *, state: DeliveryState | None = None, limit: int = 100
+    ) -> Sequence[Delivery]:
+        return await self._run(self.sync.deliveries, state=state, limit=limit)
+
+    async def retry_delivery(self, delivery_id: str) -> Delivery:
+        return await self._run(self.sync.retry_delivery, delivery_id)
 
     async def expire_due(self) -> int:
         return await self._run(self.sync.expire_due)

@@ -8,6 +8,7 @@ from typing import Protocol
 from signoff import Filter, Principal, Request, Signoff
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Event
+from signoff.domain.notices import Delivery, DeliveryState
 from signoff.domain.principals import PrincipalKind, Token
 from signoff.domain.requests import Decision, Vote
 from signoff.domain.stages import Stage
@@ -44,6 +45,10 @@ class Desk(Protocol):
     ) -> Request: ...
     def cancel(self, request_id: str, *, reason: str) -> Request: ...
     def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry: ...
+    def deliveries(
+        self, *, state: DeliveryState | None = None, limit: int = 100
+    ) -> Sequence[Delivery]: ...
+    def retry_delivery(self, delivery_id: str) -> Delivery: ...
     def tokens(self) -> Sequence[Token]: ...
     def create_token(
         self,
@@ -68,6 +73,7 @@ class Direct:
         self.thread, self.tools = so.thread, so.tools
         self.stages = so.stages
         self.now, self.changed, self.audit = so.now, so.changed, so.audit
+        self.deliveries, self.retry_delivery = so.deliveries, so.retry_delivery
         self.tokens = so.tokens
 
     def whoami(self) -> Principal:

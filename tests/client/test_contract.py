@@ -13,8 +13,10 @@ from signoff import Approve, Edit, Filter, Principal, Reject, Request, Respond, 
 from signoff.client import Client
 from signoff.domain.errors import (
     AlreadyDecided,
+    CannotRetry,
     CannotSettle,
     DecisionNotOffered,
+    DeliveryNotFound,
     DigestMismatch,
     EntryNotFound,
     InvalidEdit,
@@ -24,10 +26,13 @@ from signoff.domain.errors import (
     SignoffError,
 )
 from signoff.domain.journal import EntryState
+from signoff.domain.notices import DeliveryState
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.requests import Decision
 from signoff.service import Approvals
 from tests.client.desks import Desk, Office
+from tests.notify.conftest import mail_to, outlets
+from tests.notify.hosts import MailHost
 
 HOSTILE = "a\u202eb \x1b[31m <script> '; DROP TABLE \U0001f600 é"
 
@@ -402,6 +407,25 @@ def test_tokens(office: Office) -> None:
     assert revoked.revoked_at is not None
     agent, _ = desk.create_token("bot", kind=PrincipalKind.AGENT)
     assert (agent.kind, agent.expires_at) == (PrincipalKind.AGENT, None)
+
+
+def test_deliveries(office: Office) -> None:
+    office.house.secret("root", "admin")
+    desk, so = office.desk("root"), office.house.so
+    request = office.house.ask("pay_big")
+    assert list(desk.deliveries()) == []
+    so.deliver_due(outlets(mail_to(MailHost())))  # nobody of finance has an address
+    (dead,) = desk.deliveries(state=DeliveryState.DEAD)
+    assert (dead.request_id, dead.recipient) == (request.id, "finance")
+    assert list(desk.deliveries(state=DeliveryState.SENT)) == []
+    queued = desk.retry_delivery(dead.id)
+    assert (queued.state, queued.attempts) == (DeliveryState.QUEUED, 0)
+    assert list(desk.deliveries()) == list(so.deliveries()) == [queued]
+    with pytest.raises(CannotRetry, match="is queued"):
+        desk.retry_delivery(dead.id)
+    for unknown in ("dlv_none", "a/b", ".."):
+        with pytest.raises(DeliveryNotFound):
+            desk.retry_delivery(unknown)
 
 
 def test_the_client_has_the_signatures_of_the_use_cases() -> None:

@@ -13,6 +13,10 @@ LEAVES: list[SignoffError] = [
     errors.RequestNotFound("req_1"),
     errors.EntryNotFound("ent_1"),
     errors.PolicyNotFound("3f"),
+    errors.DeliveryNotFound("dlv_1"),
+    errors.CannotRetry("dlv_1", "sent"),
+    errors.DeliveryFailed("mail", "no connection", 30.0),
+    errors.DeliveryRefused("mail", "550 no such user"),
     errors.DigestMismatch("req_1", "d" * 64),
     errors.DecisionNotOffered("req_1", "edit", ("approve", "reject")),
     errors.InvalidEdit("req_1", ("args.n: 'x' is not of type 'number'",)),
@@ -69,8 +73,12 @@ def test_a_leaf_says_what_and_what_to_do(error: SignoffError) -> None:
     message = str(error)
     assert len(message) > 20
     assert "\n" not in message
-    cures = "` Open Check must takes send only try pass already waits Choose compile"
-    assert any(cure in message for cure in (*cures.split(), "decided by")), message
+    cures = (
+        "` Open Check must takes send only try pass already waits Choose compile tried"
+    )
+    assert any(
+        cure in message for cure in (*cures.split(), "decided by", "is retried")
+    ), message
 
 
 @pytest.mark.parametrize(

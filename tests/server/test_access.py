@@ -88,6 +88,18 @@ def test_tokens_are_for_admins(
     assert street.house.secret(name) not in listed.text
 
 
+@pytest.mark.parametrize(("groups", "status"), [(["admin"], 200), (["finance"], 403)])
+def test_deliveries_are_for_admins(
+    street: Street, groups: list[str], status: int
+) -> None:
+    street.house.secret("bo", *groups)
+    headers = street.bearer()
+    listed = street.http.get("/api/v1/deliveries", headers=headers)
+    retried = street.http.post("/api/v1/deliveries/dlv_1/retry", headers=headers)
+    assert listed.status_code == status
+    assert retried.status_code == (404 if status == 200 else 403)
+
+
 # The inbox's cookie.
 
 

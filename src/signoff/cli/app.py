@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from signoff import __version__
-from signoff.cli import checking, deciding, operating, reading
+from signoff.cli import checking, deciding, operating, reading, telling
 from signoff.cli.exits import ExitCode, guarded
 
 DEBUG: Final = "--debug"
@@ -160,3 +160,19 @@ token.command("create")(operating.token_create)
 token.command("list")(operating.token_list)
 token.command("revoke")(operating.token_revoke)
 app.add_typer(token, name="token", rich_help_panel=_RUN)
+
+deliveries = typer.Typer(
+    help="What people were told, and what never arrived.",
+    callback=telling.deliveries,
+    invoke_without_command=True,
+)
+deliveries.command("retry")(telling.deliveries_retry)
+app.add_typer(deliveries, name="deliveries", rich_help_panel=_RUN)
+
+notify = typer.Typer(
+    help="Try a channel of the policy file.",
+    callback=show_help,
+    invoke_without_command=True,
+)
+notify.command("test")(telling.notify_test)
+app.add_typer(notify, name="notify", rich_help_panel=_RUN)

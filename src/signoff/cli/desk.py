@@ -12,6 +12,7 @@ from signoff.config import Settings, read_settings
 from signoff.domain.errors import InvalidSetting, NotAuthenticated, StorageUnavailable
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Event
+from signoff.domain.notices import Delivery, DeliveryState
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Decision, Request, Vote
 from signoff.domain.stages import Stage
@@ -60,6 +61,10 @@ class Desk(Protocol):
         expires_in: timedelta | None = None,
     ) -> tuple[Token, str]: ...
     def revoke_token(self, token_id: str) -> None: ...
+    def deliveries(
+        self, *, state: DeliveryState | None = None, limit: int = 100
+    ) -> Sequence[Delivery]: ...
+    def retry_delivery(self, delivery_id: str) -> Delivery: ...
     def whoami(self) -> Principal: ...
     def close(self) -> None: ...
 
@@ -80,6 +85,8 @@ class Direct:
         self.stages = signoff.stages
         self.tools, self.tokens = signoff.tools, signoff.tokens
         self.now, self.audit = signoff.now, signoff.audit
+        self.deliveries = signoff.deliveries
+        self.retry_delivery = signoff.retry_delivery
         self.close = signoff.close
 
     def decide(self, request_id: str, decision: Decision, *, digest: str) -> Request:

@@ -6,6 +6,8 @@ import sys
 import traceback
 from collections.abc import Callable
 from enum import IntEnum
+from importlib import import_module
+from types import ModuleType
 from typing import Final
 
 import typer
@@ -33,11 +35,13 @@ _CODES: Final[tuple[tuple[type[BaseException], ExitCode], ...]] = (
     (e.RequestNotFound, ExitCode.NOT_FOUND),
     (e.EntryNotFound, ExitCode.NOT_FOUND),
     (e.PolicyNotFound, ExitCode.NOT_FOUND),
+    (e.DeliveryNotFound, ExitCode.NOT_FOUND),
     (e.UnknownThread, ExitCode.NOT_FOUND),
     (e.NotAuthenticated, ExitCode.NOT_ALLOWED),
     (e.NotAllowed, ExitCode.NOT_ALLOWED),
     (e.DigestMismatch, ExitCode.TOO_LATE),
     (e.CannotSettle, ExitCode.TOO_LATE),
+    (e.CannotRetry, ExitCode.TOO_LATE),
     (e.LostRace, ExitCode.TOO_LATE),
     (e.PolicyError, ExitCode.PROBLEMS),
     (e.CallerError, ExitCode.USAGE),
@@ -57,6 +61,22 @@ class Missing(typer.TyperException):
     """Something that the command needs isn't installed; the text says the cure."""
 
     exit_code = ExitCode.WORLD
+
+
+def needed(module: str, extra: str) -> ModuleType:
+    """A part that not every installation has.
+
+    Raises:
+        Missing: It isn't installed; with the command that does it.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("signoff"):
+            raise
+        raise Missing(
+            f"this needs {error.name}: pip install 'signoff[{extra}]'."
+        ) from error
 
 
 def code_of(error: BaseException) -> ExitCode:

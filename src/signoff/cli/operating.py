@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import timedelta
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Final, Literal
 
 import typer
@@ -21,9 +19,10 @@ from signoff.cli.desk import (
     settings_with,
     sqlite_file,
 )
-from signoff.cli.exits import Missing, Refused
+from signoff.cli.exits import Refused, needed
 from signoff.cli.screen import line, listing, print_json, print_rows, put, say
 from signoff.cli.shapes import token_json
+from signoff.cli.telling import channels_in, delivering
 from signoff.clock import ago
 from signoff.domain.duration import duration
 from signoff.domain.errors import PolicyError
@@ -139,7 +138,7 @@ def serve(
             metavar="FILE",
             envvar="SIGNOFF_POLICY",
             show_envvar=True,
-            help="The policy that judges edits; else the one of the request.",
+            help="The policy that judges edits, and the channels that tell people.",
         ),
     ] = None,
     store: options.Store = None,
@@ -151,9 +150,17 @@ def serve(
     say("Starting...")
     server = needed("signoff.server", "server")
     page = server.FromUrl(needed("signoff.inbox", "ui").make_app) if inbox else None
-    with closing(open_database(address, policy)) as so:
+    with closing(open_database(address, policy)) as so, ExitStack() as beside:
+        settings = channels_in(policy)
+
+        def ready(url: str) -> None:
+            if settings is not None:
+                told_at = url if public_url is None else public_url
+                beside.enter_context(delivering(so, settings, told_at))
+            _ready(url)
+
         server.serve(
-            so, host=host, port=port, ui=page, base_url=public_url, on_ready=_ready
+            so, host=host, port=port, ui=page, base_url=public_url, on_ready=ready
         )
 
 
@@ -193,22 +200,6 @@ def demo(
         open_browser=browser,
     )
     raise typer.Exit(code)
-
-
-def needed(module: str, extra: str) -> ModuleType:
-    """A part that not every installation has.
-
-    Raises:
-        Missing: It isn't installed; with the command that does it.
-    """
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("signoff"):
-            raise
-        raise Missing(
-            f"this needs {error.name}: pip install 'signoff[{extra}]'."
-        ) from error
 
 
 def _ready(url: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from signoff.domain.journal import Entry
 from signoff.domain.ledger import Event
+from signoff.domain.notices import Delivery
 from signoff.domain.principals import Token
 from signoff.domain.requests import Request, Vote
 from signoff.domain.stages import Stage
@@ -56,3 +57,8 @@ def event_json(event: Event) -> Json:
 def token_json(token: Token) -> Json:
     """A token without its secret."""
     return asdict(token)
+
+
+def delivery_json(delivery: Delivery) -> Json:
+    """A notice on its way to one recipient."""
+    return asdict(delivery)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from urllib.parse import quote
 
 from signoff.client.documents import (
+    read_delivery,
     read_entry,
     read_event,
     read_plain,
@@ -26,6 +27,7 @@ from signoff.client.transport import (
 )
 from signoff.domain.actions import canonical
 from signoff.domain.errors import (
+    DeliveryNotFound,
     EntryNotFound,
     InvalidEdit,
     InvalidSetting,
@@ -33,6 +35,7 @@ from signoff.domain.errors import (
 )
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Break, Event
+from signoff.domain.notices import Delivery, DeliveryState
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Decision, Edit, Request, Status, Vote
 from signoff.domain.stages import Stage
@@ -187,6 +190,32 @@ class Client(Transport):
         found = self._send("GET", "/audit", timeout=AUDIT_TIMEOUT)
         breaks = tuple(read_plain(Break, data) for data in found["breaks"])
         return read_plain(Audit, found, breaks=breaks)
+
+    # Telling people; for the group `admin` only.
+
+    def deliveries(
+        self, *, state: DeliveryState | None = None, limit: int = 100
+    ) -> Sequence[Delivery]:
+        """Deliveries, the newest first; at most 1000.
+
+        Raises:
+            NotAllowed: The identity isn't of the group `admin`.
+        """
+        name = None if state is None else DeliveryState(state).value
+        found = self._get("/deliveries", state=name, limit=limit)
+        return [read_delivery(data) for data in found]
+
+    def retry_delivery(self, delivery_id: str) -> Delivery:
+        """Let a dead delivery be sent again, with all its attempts.
+
+        Raises:
+            NotAllowed: The identity isn't of the group `admin`.
+            DeliveryNotFound, CannotRetry: There is none, or it isn't dead.
+        """
+        if not is_segment(delivery_id):
+            raise DeliveryNotFound(delivery_id)
+        path = f"/deliveries/{quote(delivery_id, safe='')}/retry"
+        return read_delivery(self._post(path, {}))
 
     # Identities; for the group `admin` only.
 

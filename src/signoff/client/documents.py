@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from signoff.domain.actions import ToolTraits
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event, Fact
+from signoff.domain.notices import Delivery, DeliveryState
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Request, RequestKind, Status, Terms
 from signoff.domain.stages import Stage, StageState
@@ -53,6 +54,10 @@ def read_entry(data: Mapping[str, Any]) -> Entry:
         state=EntryState(data["state"]),
         result=None if result is None else base64.b64decode(result),
     )
+
+
+def read_delivery(data: Mapping[str, Any]) -> Delivery:
+    return read_plain(Delivery, data, state=DeliveryState(data["state"]))
 
 
 def read_tool(data: Mapping[str, Any]) -> KnownTool:

@@ -7,6 +7,8 @@ SignoffError
 │   ├── RequestNotFound        no such request
 │   ├── EntryNotFound          no such journal entry
 │   ├── PolicyNotFound         no such recorded version of a policy
+│   ├── DeliveryNotFound       no such delivery
+│   ├── CannotRetry            a delivery that isn't dead
 │   ├── DigestMismatch         the decision is about something else than asked
 │   ├── DecisionNotOffered     this request doesn't take that kind of decision
 │   ├── InvalidEdit            the edited call fits neither schema nor policy
@@ -27,6 +29,8 @@ SignoffError
     ├── StorageUnavailable     the database can't be opened, read or written
     ├── SchemaTooNew           a newer signoff migrated this database
     ├── ServerUnreachable      no signoff server answers at that address
+    ├── DeliveryFailed         a channel is down; the message is sent later
+    ├── DeliveryRefused        a message that no later attempt would bring over
     └── PortTaken              another program listens there
 """
 
@@ -155,6 +159,30 @@ class PolicyNotFound(CallerError):
         super().__init__(
             f"No one policy {version!r} was recorded. `signoff policy log` lists them."
         )
+
+
+class DeliveryNotFound(CallerError):
+    """The outbox has no delivery with this id."""
+
+    code = "delivery_not_found"
+    status = 404
+
+    def __init__(self, delivery_id: str) -> None:
+        self.delivery_id = delivery_id
+        super().__init__(
+            f"No delivery {delivery_id!r}. `signoff deliveries` lists them."
+        )
+
+
+class CannotRetry(CallerError):
+    """Only a dead delivery is sent again; the others see to it themselves."""
+
+    code = "cannot_retry"
+    status = 409
+
+    def __init__(self, delivery_id: str, state: str) -> None:
+        self.delivery_id, self.state = delivery_id, state
+        super().__init__(f"{delivery_id} is {state}; only a dead delivery is retried.")
 
 
 class DigestMismatch(CallerError):
@@ -391,6 +419,38 @@ class ServerUnreachable(WorldError):
         super().__init__(
             f"No signoff server answers at {url} ({reason}). "
             "Start one with `signoff serve`, or correct SIGNOFF_STORE."
+        )
+
+
+class DeliveryFailed(WorldError):
+    """A channel couldn't take a message now; it is tried again by itself.
+
+    Attributes:
+        after: Seconds that the other side asked to wait, or None.
+    """
+
+    code = "delivery_failed"
+
+    def __init__(self, channel: str, reason: str, after: float | None = None) -> None:
+        self.channel, self.reason, self.after = channel, reason, after
+        super().__init__(f"Channel {channel!r}: {reason}. It is tried again later.")
+
+
+class DeliveryRefused(WorldError):
+    """A message that this channel will never take; trying again can't work.
+
+    Attributes:
+        reason: Why, with the cure where there is one.
+    """
+
+    code = "delivery_refused"
+    status = 502
+
+    def __init__(self, channel: str, reason: str) -> None:
+        self.channel, self.reason = channel, reason
+        super().__init__(
+            f"Channel {channel!r}: {reason}. "
+            "Once that is mended: `signoff deliveries retry ID`."
         )
 
 

@@ -53,6 +53,9 @@ _TABLES: Final = frozenset({"any_of", "ladder"})
 
 _PLAIN_ENGLISH: Final = ("name", "reason", "record", "when")
 
+# The channels, and where links lead, are read by `signoff.notify`.
+_ON_TOP: Final = ("rule", "defaults", "base_url", "channels", "people")
+
 
 def read_policy(path: Path) -> Policy:
     """Read and check a policy file.
@@ -89,7 +92,7 @@ class _Reader:
             raise self._syntax(error) from error
 
     def rules(self) -> list[Rule]:
-        self._only_known(self.data, ("rule", "defaults"), start=0)
+        self._only_known(self.data, _ON_TOP, start=0)
         defaults = self._table("defaults")
         tables = self.data.get("rule", [])
         if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):

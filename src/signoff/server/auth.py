@@ -77,13 +77,13 @@ def authenticated(
 
 
 async def admin(by: Annotated[Principal, Depends(authenticated)]) -> Principal:
-    """The same, if it may manage tokens.
+    """The same, if it may manage tokens and deliveries.
 
     Raises:
         NotAllowed: It isn't of the group `admin`, or it is an agent.
     """
     if by.kind is PrincipalKind.AGENT or ADMINS not in by.groups:
-        raise NotAllowed(by.id, f"tokens are managed by the group {ADMINS!r}.")
+        raise NotAllowed(by.id, f"it is for the group {ADMINS!r}.")
     return by
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from signoff.domain.journal import EntryState
+from signoff.domain.notices import DeliveryState
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.requests import Approve, Decision, Edit, Reject, Respond, Status
 from signoff.ports import Filter
@@ -16,6 +17,7 @@ MAX_TEXT = 20_000
 _NO_NUL = r"^[^\x00]*$"
 Text = Annotated[str, Field(max_length=MAX_TEXT, pattern=_NO_NUL)]
 Name = Annotated[str, Field(max_length=2_000, pattern=_NO_NUL)]
+DeliveryStates = Literal["queued", "sending", "sent", "dead", "dropped"]
 EntryStates = Literal["prepared", "running", "done", "failed", "unknown"]
 
 
@@ -147,3 +149,16 @@ class WantedEntries(BaseModel):
     @property
     def entry_state(self) -> EntryState | None:
         return None if self.state is None else EntryState(self.state)
+
+
+class WantedDeliveries(BaseModel):
+    """Which deliveries to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: DeliveryStates | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+    @property
+    def delivery_state(self) -> DeliveryState | None:
+        return None if self.state is None else DeliveryState(self.state)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from signoff.domain.journal import Entry
 from signoff.domain.ledger import Audit, Event
+from signoff.domain.notices import Delivery
 from signoff.domain.principals import Principal, Token
 from signoff.domain.requests import Request, Vote
 from signoff.domain.stages import Stage
@@ -23,6 +24,7 @@ from signoff.server.bodies import (
     SettleBody,
     TokenBody,
     Wanted,
+    WantedDeliveries,
     WantedEntries,
 )
 from signoff.server.wire import Json
@@ -252,6 +254,30 @@ def revoke_token(so: Core, by: Admin, token_id: Name) -> Response:
     """End a token at once. For the group `admin`."""
     so.revoke_token(token_id, by=by.id)
     return Response(status_code=204)
+
+
+@router.get(
+    "/deliveries",
+    response_model=list[Delivery],
+    operation_id="listDeliveries",
+    tags=["deliveries"],
+)
+def deliveries(
+    so: Core, _by: Admin, wanted: Annotated[WantedDeliveries, Query()]
+) -> Response:
+    """What people were told and what never arrived, newest first. For `admin`."""
+    return Json(so.deliveries(state=wanted.delivery_state, limit=wanted.limit))
+
+
+@router.post(
+    "/deliveries/{delivery_id}/retry",
+    response_model=Delivery,
+    operation_id="retryDelivery",
+    tags=["deliveries"],
+)
+def retry_delivery(so: Core, _by: Admin, delivery_id: Name) -> Response:
+    """Let a dead delivery be sent again. For the group `admin`."""
+    return Json(so.retry_delivery(delivery_id))
 
 
 @router.get("/now", response_model=int, operation_id="now", tags=["server"])

@@ -21,12 +21,15 @@ from signoff.service.operating import Operating
 from signoff.service.pulse import Pulse
 from signoff.service.recorder import Recorder
 from signoff.service.staging import Staging
+from signoff.service.telling import Telling
 from signoff.service.upkeep import Upkeep
 
 log: Final = logging.getLogger("signoff")
 
 
-class Approvals(Acting, Answering, Looking, Identities, Operating, Upkeep, Staging):
+class Approvals(
+    Acting, Answering, Looking, Identities, Operating, Upkeep, Staging, Telling
+):
     """Everything that signoff does, synchronous; `aio` has the same for async callers.
 
     Attributes:

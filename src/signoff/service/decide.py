@@ -25,6 +25,7 @@ from signoff.domain.errors import (
     RequestNotFound,
 )
 from signoff.domain.ledger import Fact
+from signoff.domain.notices import Notice
 from signoff.domain.policy import Policy, Ruling
 from signoff.domain.principals import Principal
 from signoff.domain.requests import (
@@ -148,6 +149,15 @@ def settle(
             actor=actor,
             channel=None if by is None else by.channel,
             body=body,
+        )
+    )
+    tx.tell(
+        Notice(
+            kind=to.value,
+            request_id=request.id,
+            revision=request.revision,
+            by=actor,
+            said=said,
         )
     )
     tx.wake(request.agent)
@@ -285,6 +295,14 @@ def _repropose(
     now = {"tool": amended.tool, "args": amended.args, "digest": amended.digest}
     body = {"was": was, "now": now, "terms": asdict(amended.terms)}
     tx.record(_fact("edited", request, ballot, body))
+    tx.tell(
+        Notice(
+            kind="edited",
+            request_id=amended.id,
+            revision=amended.revision,
+            by=ballot.by.id,
+        )
+    )
     return amended
 
 

@@ -10,6 +10,7 @@ from signoff.domain.actions import Action, canonical, check_texts, digest, sha25
 from signoff.domain.duration import microseconds
 from signoff.domain.journal import Entry, EntryState, entry_id
 from signoff.domain.ledger import Fact
+from signoff.domain.notices import Notice
 from signoff.domain.policy import Ruling
 from signoff.domain.requests import (
     Request,
@@ -112,6 +113,7 @@ def ask(store: Store, action: Action, ruling: Ruling, asked: Asked) -> Request:
             tx.add_actions([ruled(action, ruling)])
         tx.add_request(request)
         tx.record(asked_fact(request, ruling))
+        tx.tell(Notice(kind="asked", request_id=request.id, revision=1))
         return request
 
 

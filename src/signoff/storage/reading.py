@@ -28,6 +28,7 @@ from signoff.ports import Filter, KnownTool, Page, Wakeup
 from signoff.storage import paging, rows
 from signoff.storage import tables as t
 from signoff.storage.engine import CLOCKS
+from signoff.storage.outbox_reading import OutboxReading
 from signoff.storage.policies import SqlPolicies
 from signoff.storage.stages import StageReading
 
@@ -43,7 +44,7 @@ _IN_FLIGHT: Final = 100
 _VERDICT: Final = select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
 
 
-class SqlReading(SqlPolicies, StageReading):
+class SqlReading(SqlPolicies, StageReading, OutboxReading):
     """The reads of the port, on one connection."""
 
     def __init__(self, connection: Connection, offset: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from signoff.domain.actions import ToolTraits
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event, Fact
+from signoff.domain.notices import Delivery, DeliveryState, Notice, Posted
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Request, RequestKind, Status, Terms, Vote
 from signoff.domain.rules import Risk
@@ -247,3 +248,39 @@ def tool_from(row: Row) -> KnownTool:
         schema=from_json(row["schema"]),
         traits=ToolTraits(**from_json(row["traits"])),
     )
+
+
+def notice_row(posted: Posted) -> dict[str, Any]:
+    body = asdict(posted.notice)
+    named = {name: body.pop(name) for name in ("kind", "request_id")}
+    return {
+        **named,
+        "id": posted.id,
+        "thread": posted.thread,
+        "seq": posted.seq,
+        "at": posted.at,
+        "body": to_json(body),
+        "state": "new",
+    }
+
+
+def posted_from(row: Row) -> Posted:
+    body = from_json(row["body"])
+    to = body.pop("to")
+    notice = Notice(
+        kind=row["kind"],
+        request_id=row["request_id"],
+        to=None if to is None else tuple(to),
+        **body,
+    )
+    return Posted(
+        id=row["id"], thread=row["thread"], seq=row["seq"], at=row["at"], notice=notice
+    )
+
+
+def delivery_row(delivery: Delivery) -> dict[str, Any]:
+    return {**asdict(delivery), "state": delivery.state.value}
+
+
+def delivery_from(row: Row) -> Delivery:
+    return Delivery(**{**row, "state": DeliveryState(row["state"])})

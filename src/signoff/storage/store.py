@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine, text, tuple_
 
 from signoff.clock import Clock
-from signoff.ports import Reading, Wakeup, Writing
+from signoff.ports import Outbox, Reading, Wakeup, Writing
 from signoff.storage import tables as t
 from signoff.storage.engine import (
     CLOCKS,
@@ -19,6 +19,7 @@ from signoff.storage.engine import (
     storage_errors,
 )
 from signoff.storage.migrate import migrate
+from signoff.storage.outbox import SqlOutbox
 from signoff.storage.reading import SqlReading
 from signoff.storage.writing import SqlWriting
 
@@ -56,6 +57,12 @@ class SqlStore:
             writing = SqlWriting(connection, self._clock.offset_us, thread)
             yield writing
             writing.seal()
+
+    @contextmanager
+    def outbox(self) -> Iterator[Outbox]:
+        """One transaction of a deliverer; it commits if the block doesn't raise."""
+        with storage_errors(self.engine), self.engine.begin() as connection:
+            yield SqlOutbox(connection, self._clock.offset_us)
 
     def beat(self, held: Sequence[tuple[str, int]], lease: int) -> None:
         """Say that the workers of these attempts (entry, number) are alive."""

@@ -204,3 +204,41 @@ stages: Final = Table(
     Column("kept_at", BigInteger, nullable=False),
     Index("stages_by_thread", "thread", "kept_at"),
 )
+
+notices: Final = Table(
+    "notices",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("thread", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Index("notices_by_state", "state", "at", "seq"),
+    Index("notices_by_request", "request_id", "seq"),
+)
+
+deliveries: Final = Table(
+    "deliveries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("notice_id", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("queued_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger),
+    Column("last_error", Text),
+    Column("sent_at", BigInteger),
+    Column("reference", Text),
+    Index("deliveries_by_due", "channel", "due_at", "seq"),
+    Index("deliveries_by_request", "request_id", "channel", "recipient", "seq"),
+    Index("deliveries_by_state", "state", "queued_at", "id"),
+    Index("deliveries_by_age", "queued_at", "id"),
+)

@@ -33,6 +33,7 @@ from signoff.domain.requests import Request, Status, Vote
 from signoff.ports import KnownTool, Ruled
 from signoff.storage import rows
 from signoff.storage import tables as t
+from signoff.storage.outbox import Telling
 from signoff.storage.reading import SqlReading
 from signoff.storage.stages import StageWriting
 
@@ -48,7 +49,7 @@ _SEAL: Final = (
 )
 
 
-class SqlWriting(StageWriting, SqlReading):
+class SqlWriting(StageWriting, SqlReading, Telling):
     """The moves of the port, in the transaction of `connection`."""
 
     def __init__(self, connection: Connection, offset: int, thread: str) -> None:
