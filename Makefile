@@ -1,5 +1,5 @@
-# The one front door. `make` lists what there is. K, ARGS and UPGRADE, given on the
-# command line, reach the scripts through their environment.
+# The one front door. `make` lists what there is. K, ARGS, ROUNDS, SEED and UPGRADE, given on
+# the command line, reach the scripts through their environment.
 
 .DEFAULT_GOAL := help
 SHELL := bash
@@ -33,6 +33,10 @@ fix: $(DEV) ## Format, and repair what the linter can
 .PHONY: bench
 bench: $(DEV) ## Measure; writes benchmarks/results
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+.PHONY: crash
+crash: $(DEV) ## Kill and freeze processes at every step; ROUNDS=1000 SEED=7
+	@.venv/bin/python -m tests.crash
 
 .PHONY: dropin
 dropin: $(DEV) ## LangChain's own tests against our middleware

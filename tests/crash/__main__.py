@@ -1,0 +1,69 @@
+"""`make crash ROUNDS=1000 SEED=7`: the crash matrix at full size, on both databases."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from signoff import clock
+from tests.conformance.harness import Place
+from tests.crash.rounds import Score, play, steps_struck
+from tests.postgres import own_server
+
+SHOWN = 20
+
+
+def main() -> int:
+    """Play half of the rounds on each database; 0 if every promise held."""
+    rounds = int(os.environ.get("ROUNDS") or 1000)
+    seed = int(os.environ.get("SEED") or 7)
+    half = rounds - rounds // 2
+    began = clock.monotonic()
+    with own_server() as server, tempfile.TemporaryDirectory() as made:
+        folders = [Path(made, name) for name in ("sqlite", "postgresql")]
+        for folder in folders:
+            folder.mkdir()
+        urls = (f"sqlite:///{folders[0] / 'signoff.db'}", server.url)
+        seeds = (range(seed, seed + half), range(seed + half, seed + rounds))
+        with ThreadPoolExecutor(2) as players:
+            scores = list(players.map(_play, folders, urls, seeds))
+    for folder, score in zip(folders, scores, strict=True):
+        _tell(folder.name, score)
+    print(f"\n{rounds} rounds in {clock.monotonic() - began:.0f} s, seed {seed}")
+    return 0 if all(score.clean for score in scores) else 1
+
+
+def _play(folder: Path, url: str, seeds: range) -> Score:
+    return play(Place(url, folder), seeds, partial(_say, folder.name))
+
+
+def _say(name: str, line: str) -> None:
+    print(f"{name}: {line}", flush=True)
+
+
+def _tell(name: str, score: Score) -> None:
+    print(f"\n{name}: {score.rounds} rounds, {score.survived} where nobody was struck")
+    for step, times in steps_struck(score).items():
+        print(f"  struck at {step}: {times}")
+    for what in ("twice", "lost", "stuck", "breaks"):
+        found = getattr(score, what)
+        print(f"  {_WORDS[what]}: {len(found)}")
+        for line in found[:SHOWN]:
+            print(f"    {line}")
+
+
+_WORDS: Final = {
+    "twice": "effects twice",
+    "lost": "decisions lost",
+    "stuck": "stuck threads",
+    "breaks": "other promises broken",
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
