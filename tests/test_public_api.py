@@ -66,6 +66,7 @@ METHODS = {
     "revoke_token": "(token_id, *, by=None)",
     "rule": "(action)",
     "settle": "(entry, *, happened, note='', by)",
+    "simulate": "(policy, *, since, agent=None, seconds_per_decision=None, examples=3)",
     "standing": "(action_id)",
     "thread": "(thread)",
     "tokens": "()",

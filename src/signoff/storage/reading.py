@@ -29,6 +29,7 @@ from signoff.storage import paging, rows
 from signoff.storage import tables as t
 from signoff.storage.engine import CLOCKS
 from signoff.storage.policies import SqlPolicies
+from signoff.storage.records import SqlRecords
 
 _REQUEST: Final = select(t.requests).where(t.requests.c.id == bindparam("id"))
 _REQUEST_OF: Final = (
@@ -42,7 +43,7 @@ _IN_FLIGHT: Final = 100
 _VERDICT: Final = select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
 
 
-class SqlReading(SqlPolicies):
+class SqlReading(SqlPolicies, SqlRecords):
     """The reads of the port, on one connection."""
 
     def __init__(self, connection: Connection, offset: int) -> None:
