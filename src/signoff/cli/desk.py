@@ -18,6 +18,9 @@ from signoff.ports import Filter, KnownTool, Page
 
 if TYPE_CHECKING:
     from signoff.bootstrap import Signoff
+    from signoff.domain.policy import Policy
+    from signoff.domain.policy_changes import Published, Recorded
+    from signoff.domain.simulation import Simulation
 
 CHANNEL: Final = "cli"
 _SERVERS: Final = ("http://", "https://")
@@ -41,6 +44,17 @@ class Desk(Protocol):
         limit: int = 100,
     ) -> Sequence[Entry]: ...
     def tools(self, agent: str | None = None) -> Sequence[KnownTool]: ...
+    def policy_log(self, *, limit: int = 100) -> Sequence[Published]: ...
+    def policy_version(self, start: str) -> Recorded: ...
+    def simulate(
+        self,
+        policy: Policy,
+        *,
+        since: timedelta,
+        agent: str | None = None,
+        seconds_per_decision: float | None = None,
+        examples: int = 3,
+    ) -> Simulation: ...
     def now(self) -> int: ...
     def audit(self) -> Audit: ...
     def tokens(self) -> Sequence[Token]: ...
@@ -77,6 +91,9 @@ class Direct:
         self.entry_of, self.journal = signoff.entry_of, signoff.journal
         self.tools, self.tokens = signoff.tools, signoff.tokens
         self.now, self.audit = signoff.now, signoff.audit
+        self.policy_log = signoff.policy_log
+        self.policy_version = signoff.policy_version
+        self.simulate = signoff.simulate
         self.close = signoff.close
 
     def decide(self, request_id: str, decision: Decision, *, digest: str) -> Request:

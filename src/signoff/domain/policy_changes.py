@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final
 
 from signoff.domain.actions import canonical, sha256
-from signoff.domain.rules import Rule, Verdict
 
 Described = Mapping[str, Any]
 """A rule as `Rule.describe` gives it."""
@@ -182,7 +182,14 @@ def _changed(old: Described, new: Described, was: int, now: int) -> Change:
 
 def _whole(rule: Described) -> Described:
     """The rule with the defaults of settings that its release didn't know yet."""
-    return {**_DEFAULTS, **rule}
+    return {**_defaults(), **rule}
+
+
+@cache
+def _defaults() -> Described:
+    from signoff.domain.rules import review  # noqa: PLC0415 - CEL costs 0.4 s
+
+    return review("*").describe()
 
 
 def _key(rule: Described) -> str:
@@ -217,4 +224,3 @@ _SIGNS: Final = {
     ChangeKind.CHANGED: "~",
     ChangeKind.MOVED: ">",
 }
-_DEFAULTS: Final = Rule(verdict=Verdict.REVIEW, tools=("*",)).describe()

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from signoff.domain.actions import Action
-from signoff.domain.rules import Rule
+
+if TYPE_CHECKING:
+    from signoff.domain.rules import Rule
 
 
 class Measured(StrEnum):
