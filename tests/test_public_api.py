@@ -74,6 +74,7 @@ METHODS = {
     "rule": "(action)",
     "settle": "(entry, *, happened, note='', by)",
     "stages": "(thread)",
+    "simulate": "(policy, *, since, agent=None, seconds_per_decision=None, examples=3)",
     "standing": "(action_id)",
     "thread": "(thread)",
     "tokens": "()",

@@ -21,6 +21,7 @@ from signoff.domain.policy import Policy, Ruling
 from signoff.domain.policy_changes import Published, Recorded
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Decision, Request, Vote
+from signoff.domain.simulation import Simulation
 from signoff.domain.stages import Kept, Stage
 from signoff.ports import Filter, KnownTool, Outlets, Page, Wakeup
 from signoff.service import Approvals
@@ -203,6 +204,24 @@ class AsyncApprovals:
 
     async def retry_delivery(self, delivery_id: str) -> Delivery:
         return await self._run(self.sync.retry_delivery, delivery_id)
+
+    async def simulate(
+        self,
+        policy: Policy,
+        *,
+        since: timedelta,
+        agent: str | None = None,
+        seconds_per_decision: float | None = None,
+        examples: int = 3,
+    ) -> Simulation:
+        return await self._run(
+            self.sync.simulate,
+            policy,
+            since=since,
+            agent=agent,
+            seconds_per_decision=seconds_per_decision,
+            examples=examples,
+        )
 
     async def expire_due(self) -> int:
         return await self._run(self.sync.expire_due)

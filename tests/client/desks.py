@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from signoff import Filter, Principal, Request, Signoff
+from signoff import Filter, Policy, Principal, Request, Signoff
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Event
 from signoff.domain.notices import Delivery, DeliveryState
+from signoff.domain.policy_changes import Published, Recorded
 from signoff.domain.principals import PrincipalKind, Token
 from signoff.domain.requests import Decision, Vote
+from signoff.domain.simulation import Simulation
 from signoff.domain.stages import Stage
 from signoff.ports import KnownTool, Page
 from tests.server.house import House
@@ -37,6 +39,17 @@ class Desk(Protocol):
     def thread(self, thread: str) -> Sequence[Request]: ...
     def stages(self, thread: str) -> Sequence[Stage]: ...
     def tools(self, agent: str | None = None) -> Sequence[KnownTool]: ...
+    def policy_log(self, *, limit: int = 100) -> Sequence[Published]: ...
+    def policy_version(self, start: str) -> Recorded: ...
+    def simulate(
+        self,
+        policy: Policy,
+        *,
+        since: timedelta,
+        agent: str | None = None,
+        seconds_per_decision: float | None = None,
+        examples: int = 3,
+    ) -> Simulation: ...
     def now(self) -> int: ...
     def changed(self) -> int: ...
     def audit(self) -> Audit: ...
@@ -75,6 +88,8 @@ class Direct:
         self.now, self.changed, self.audit = so.now, so.changed, so.audit
         self.deliveries, self.retry_delivery = so.deliveries, so.retry_delivery
         self.tokens = so.tokens
+        self.policy_log, self.policy_version = so.policy_log, so.policy_version
+        self.simulate = so.simulate
 
     def whoami(self) -> Principal:
         return self._by

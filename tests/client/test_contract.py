@@ -3,13 +3,25 @@
 import inspect
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 from typing import Any
 
 import pytest
 
-from signoff import Approve, Edit, Filter, Principal, Reject, Request, Respond, Status
+from signoff import (
+    Approve,
+    Edit,
+    Filter,
+    Policy,
+    Principal,
+    Reject,
+    Request,
+    Respond,
+    Status,
+    deny,
+)
 from signoff.client import Client
 from signoff.domain.errors import (
     AlreadyDecided,
@@ -22,6 +34,8 @@ from signoff.domain.errors import (
     InvalidEdit,
     InvalidSetting,
     NotAllowed,
+    PolicyError,
+    PolicyNotFound,
     RequestNotFound,
     SignoffError,
 )
@@ -33,6 +47,7 @@ from signoff.service import Approvals
 from tests.client.desks import Desk, Office
 from tests.notify.conftest import mail_to, outlets
 from tests.notify.hosts import MailHost
+from tests.server.house import ARGS, POLICY
 
 HOSTILE = "a\u202eb \x1b[31m <script> '; DROP TABLE \U0001f600 é"
 
@@ -436,3 +451,38 @@ def test_the_client_has_the_signatures_of_the_use_cases() -> None:
         without_by = [p for p in theirs.parameters.values() if p.name != "by"]
         expected = theirs.replace(parameters=without_by)
         assert inspect.signature(getattr(Client, name)) == expected, name
+
+
+def test_policies_over_time_and_on_trial(office: Office) -> None:
+    desk, house = office.desk("bo"), office.house
+    house.ask(args={**ARGS, "to": HOSTILE})
+    house.ask("pay_big")
+    assert list(desk.policy_log()) == list(house.so.policy_log())
+    (published,) = desk.policy_log(limit=5)
+    recorded = desk.policy_version(published.version[:6])
+    assert recorded == house.so.policy_version(published.version)
+    assert (recorded.version, len(recorded.rules)) == (POLICY.version, 3)
+    for unknown in ("ffff", "", "%", "../me", "\u202e"):
+        with pytest.raises(PolicyNotFound):
+            desk.policy_version(unknown)
+    for policy in (Policy([deny("pay")]), Policy([])):
+        tried = desk.simulate(policy, since=timedelta(days=1), examples=1)
+        mine = house.so.simulate(policy, since=timedelta(days=1), examples=1)
+        assert replace(tried, since=0, until=0) == replace(mine, since=0, until=0)
+        assert (tried.calls, tried.version) == (2, policy.version)
+    with pytest.raises(InvalidSetting):
+        desk.simulate(Policy([]), since=timedelta(days=1), examples=99)
+
+
+def test_a_policy_that_no_server_knows_is_refused(office: Office) -> None:
+    desk = office.desk("bo")
+    if not isinstance(desk, Client):
+        return
+    odd: list[dict[str, object]] = [
+        {},
+        {"verdict": "allow"},
+        {**deny("x").describe(), "odd": 1},
+    ]
+    for rules in ([one] for one in odd):
+        with pytest.raises(PolicyError, match="rule 1 isn't described"):
+            desk._post("/policies/simulate", {"rules": rules, "since_s": 60})  # noqa: SLF001 - what no method sends

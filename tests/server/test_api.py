@@ -397,6 +397,8 @@ ANSWERS = [
     ("/threads/t1/requests", "listRequestsOfThread"),
     ("/tools", "listTools"),
     ("/audit", "audit"),
+    ("/policies", "listPolicies"),
+    ("/policies/{policy}", "getPolicy"),
     ("/tokens", "listTokens"),
     ("/now", "now"),
     ("/changed", "changed"),
@@ -414,7 +416,8 @@ def test_answers_are_as_described(street: Street) -> None:
         for one in methods.values()
     }
     for path, operation in ANSWERS:
-        asked = f"/api/v1{path}".format(request=request_id)
+        version = street.house.so.policy_log()[0].version
+        asked = f"/api/v1{path}".format(request=request_id, policy=version)
         answer = street.http.get(asked, headers=street.bearer())
         assert (path, answer.status_code) == (path, 200)
         assert answer.json() not in ([], {}, None)

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from signoff import __version__
-from signoff.cli import checking, deciding, operating, reading, telling
+from signoff.cli import checking, deciding, operating, policies, reading, telling
 from signoff.cli.exits import ExitCode, guarded
 
 DEBUG: Final = "--debug"
@@ -146,9 +146,15 @@ audit.command("verify")(checking.audit_verify)
 app.add_typer(audit, name="audit", rich_help_panel=_RUN)
 
 policy = typer.Typer(
-    help="Check a policy file.", callback=show_help, invoke_without_command=True
+    help="Check a policy file, try it on the record, see what changed.",
+    callback=show_help,
+    invoke_without_command=True,
 )
 policy.command("check")(checking.policy_check)
+policy.command("diff")(policies.policy_diff)
+policy.command("log")(policies.policy_log)
+policy.command("schema")(policies.policy_schema)
+policy.command("simulate")(policies.policy_simulate)
 app.add_typer(policy, name="policy", rich_help_panel=_RUN)
 
 token = typer.Typer(

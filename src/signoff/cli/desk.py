@@ -20,6 +20,9 @@ from signoff.ports import Filter, KnownTool, Page
 
 if TYPE_CHECKING:
     from signoff.bootstrap import Signoff
+    from signoff.domain.policy import Policy
+    from signoff.domain.policy_changes import Published, Recorded
+    from signoff.domain.simulation import Simulation
 
 CHANNEL: Final = "cli"
 _SERVERS: Final = ("http://", "https://")
@@ -44,6 +47,17 @@ class Desk(Protocol):
     ) -> Sequence[Entry]: ...
     def stages(self, thread: str) -> Sequence[Stage]: ...
     def tools(self, agent: str | None = None) -> Sequence[KnownTool]: ...
+    def policy_log(self, *, limit: int = 100) -> Sequence[Published]: ...
+    def policy_version(self, start: str) -> Recorded: ...
+    def simulate(
+        self,
+        policy: Policy,
+        *,
+        since: timedelta,
+        agent: str | None = None,
+        seconds_per_decision: float | None = None,
+        examples: int = 3,
+    ) -> Simulation: ...
     def now(self) -> int: ...
     def audit(self) -> Audit: ...
     def tokens(self) -> Sequence[Token]: ...
@@ -87,6 +101,9 @@ class Direct:
         self.now, self.audit = signoff.now, signoff.audit
         self.deliveries = signoff.deliveries
         self.retry_delivery = signoff.retry_delivery
+        self.policy_log = signoff.policy_log
+        self.policy_version = signoff.policy_version
+        self.simulate = signoff.simulate
         self.close = signoff.close
 
     def decide(self, request_id: str, decision: Decision, *, digest: str) -> Request:

@@ -15,7 +15,7 @@ from signoff.domain.text import toml_lines
 
 if TYPE_CHECKING:
     from signoff.domain.policy import Policy
-from signoff.domain.rules import Rule
+    from signoff.domain.rules import Rule
 
 _HEADER: Final = re.compile(r"""\s*\[\[\s*["']?rule["']?\s*\]\]\s*(#.*)?""")
 _WILD: Final = re.compile(r"[*?\[]")

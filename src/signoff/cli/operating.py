@@ -213,8 +213,17 @@ def _said(step: str) -> str:
 
 
 def _span(text: str | None) -> timedelta | None:
+    return None if text is None else span(text, "--expires-in")
+
+
+def span(text: str, option: str) -> timedelta:
+    """A span that was given as an option.
+
+    Raises:
+        Refused: It isn't one.
+    """
     try:
-        return None if text is None else duration(text, name="--expires-in")
+        return duration(text, name=option)
     except PolicyError as error:
         raise Refused(error.problem) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from signoff.client.documents import (
@@ -13,7 +14,10 @@ from signoff.client.documents import (
     read_event,
     read_plain,
     read_principal,
+    read_published,
+    read_recorded,
     read_request,
+    read_simulation,
     read_stage,
     read_token,
     read_tool,
@@ -32,14 +36,20 @@ from signoff.domain.errors import (
     InvalidEdit,
     InvalidSetting,
     PayloadRefused,
+    PolicyNotFound,
 )
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Break, Event
 from signoff.domain.notices import Delivery, DeliveryState
+from signoff.domain.policy_changes import Published, Recorded
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Decision, Edit, Request, Status, Vote
+from signoff.domain.simulation import Simulation
 from signoff.domain.stages import Stage
 from signoff.ports import Filter, KnownTool, Page
+
+if TYPE_CHECKING:
+    from signoff.domain.policy import Policy
 
 
 class Client(Transport):
@@ -216,6 +226,49 @@ class Client(Transport):
             raise DeliveryNotFound(delivery_id)
         path = f"/deliveries/{quote(delivery_id, safe='')}/retry"
         return read_delivery(self._post(path, {}))
+
+    # Policies.
+
+    def policy_log(self, *, limit: int = 100) -> Sequence[Published]:
+        """The policies that came into use, the newest first; at most 1000."""
+        return [read_published(data) for data in self._get("/policies", limit=limit)]
+
+    def policy_version(self, start: str) -> Recorded:
+        """The one recorded policy whose version starts like this.
+
+        Raises:
+            PolicyNotFound: None does, or several do.
+        """
+        if not is_segment(start):
+            raise PolicyNotFound(start)
+        return read_recorded(self._get(f"/policies/{quote(start, safe='')}"))
+
+    def simulate(
+        self,
+        policy: Policy,
+        *,
+        since: timedelta,
+        agent: str | None = None,
+        seconds_per_decision: float | None = None,
+        examples: int = 3,
+    ) -> Simulation:
+        """What another policy would have said of the calls that were recorded.
+
+        A condition in Python can't be sent: its rule asks about every call.
+
+        Raises:
+            InvalidSetting: A number out of range.
+            NotAllowed: The identity is an agent.
+        """
+        body = {
+            "rules": [rule.describe() for rule in policy.rules],
+            "since_s": since.total_seconds(),
+            "agent": agent,
+            "seconds_per_decision": seconds_per_decision,
+            "examples": examples,
+        }
+        found = self._post("/policies/simulate", body, timeout=AUDIT_TIMEOUT)
+        return read_simulation(found)
 
     # Identities; for the group `admin` only.
 

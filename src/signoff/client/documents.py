@@ -11,8 +11,17 @@ from signoff.domain.actions import ToolTraits
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event, Fact
 from signoff.domain.notices import Delivery, DeliveryState
+from signoff.domain.policy_changes import Published, Recorded, read_change
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Request, RequestKind, Status, Terms
+from signoff.domain.simulation import (
+    Effort,
+    Example,
+    Measured,
+    Move,
+    Simulation,
+    ToolMoves,
+)
 from signoff.domain.stages import Stage, StageState
 from signoff.ports import KnownTool
 
@@ -67,6 +76,43 @@ def read_tool(data: Mapping[str, Any]) -> KnownTool:
 def read_stage(data: Mapping[str, Any]) -> Stage:
     state, remarks = StageState(data["state"]), tuple(data["remarks"])
     return read_plain(Stage, data, state=state, remarks=remarks)
+
+
+def read_published(data: Mapping[str, Any]) -> Published:
+    changed = data["changes"]
+    read = None if changed is None else tuple(map(read_change, changed))
+    return read_plain(Published, data, changes=read)
+
+
+def read_recorded(data: Mapping[str, Any]) -> Recorded:
+    return read_plain(Recorded, data, rules=tuple(data["rules"]))
+
+
+def read_simulation(data: Mapping[str, Any]) -> Simulation:
+    return read_plain(
+        Simulation,
+        data,
+        untraced=tuple(data["untraced"]),
+        before=read_plain(Effort, data["before"]),
+        after=read_plain(Effort, data["after"]),
+        tools=tuple(map(_tool_moves, data["tools"])),
+    )
+
+
+def _tool_moves(data: Mapping[str, Any]) -> ToolMoves:
+    return read_plain(
+        ToolMoves,
+        data,
+        moves=tuple(map(_move, data["moves"])),
+        measured=Measured(data["measured"]),
+        before=read_plain(Effort, data["before"]),
+        after=read_plain(Effort, data["after"]),
+    )
+
+
+def _move(data: Mapping[str, Any]) -> Move:
+    shown = tuple(read_plain(Example, one) for one in data["examples"])
+    return read_plain(Move, data, examples=shown)
 
 
 def read_token(data: Mapping[str, Any]) -> Token:

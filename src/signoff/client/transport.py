@@ -65,10 +65,10 @@ class Transport:
         given = {name: value for name, value in query.items() if value is not None}
         return self._send("GET", path, params=given)
 
-    def _post(self, path: str, body: Mapping[str, Any]) -> Json:
+    def _post(self, path: str, body: Mapping[str, Any], **options: Json) -> Json:
         content = json.dumps(body, ensure_ascii=True, allow_nan=False)
         headers = {"Content-Type": "application/json"}
-        return self._send("POST", path, content=content, headers=headers)
+        return self._send("POST", path, content=content, headers=headers, **options)
 
     def _send(self, method: str, path: str, **options: Json) -> Json:
         try:

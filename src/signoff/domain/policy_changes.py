@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final
 
 from signoff.domain.actions import canonical, sha256
-from signoff.domain.rules import Rule, Verdict
 
 Described = Mapping[str, Any]
 """A rule as `Rule.describe` gives it."""
@@ -156,12 +156,11 @@ def _pairs(
     """Which new rule stands for which old one: the same, so called, or so aimed."""
     pairs: dict[int, int] = {}
     left = list(gone)
-    for alike in (_key, _called, _aimed, _same_tools):
+    for alike in (_same, _same_name, _same_aim, _same_tools, _some_tools):
         for now in come:
             if now in pairs:
                 continue
-            sign = alike(new[now])
-            twin = next((w for w in left if sign and alike(old[w]) == sign), None)
+            twin = next((was for was in left if alike(old[was], new[now])), None)
             if twin is not None:
                 pairs[now] = twin
                 left.remove(twin)
@@ -182,24 +181,40 @@ def _changed(old: Described, new: Described, was: int, now: int) -> Change:
 
 def _whole(rule: Described) -> Described:
     """The rule with the defaults of settings that its release didn't know yet."""
-    return {**_DEFAULTS, **rule}
+    return {**_defaults(), **rule}
+
+
+@cache
+def _defaults() -> Described:
+    from signoff.domain.rules import review  # noqa: PLC0415 - CEL costs 0.4 s
+
+    return review("*").describe()
 
 
 def _key(rule: Described) -> str:
     return canonical(dict(_whole(rule)), at="rule").decode()
 
 
-def _called(rule: Described) -> str | None:
-    name: str | None = rule.get("name")
-    return name
+def _same(old: Described, new: Described) -> bool:
+    return _key(old) == _key(new)
 
 
-def _aimed(rule: Described) -> str:
-    return json.dumps([rule["verdict"], rule["tools"], rule.get("when")])
+def _same_name(old: Described, new: Described) -> bool:
+    return old.get("name") is not None and old.get("name") == new.get("name")
 
 
-def _same_tools(rule: Described) -> str:
-    return json.dumps(rule["tools"])
+def _same_aim(old: Described, new: Described) -> bool:
+    aims = ("verdict", "tools", "when")
+    return all(old.get(name) == new.get(name) for name in aims)
+
+
+def _same_tools(old: Described, new: Described) -> bool:
+    return bool(old["tools"] == new["tools"])
+
+
+def _some_tools(old: Described, new: Described) -> bool:
+    shared = set(old["tools"]) & set(new["tools"])
+    return old["verdict"] == new["verdict"] and shared != set()
 
 
 def _without(count: int, taken: Iterator[int] | Sequence[int]) -> list[int]:
@@ -217,4 +232,3 @@ _SIGNS: Final = {
     ChangeKind.CHANGED: "~",
     ChangeKind.MOVED: ">",
 }
-_DEFAULTS: Final = Rule(verdict=Verdict.REVIEW, tools=("*",)).describe()

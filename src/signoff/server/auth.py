@@ -87,6 +87,17 @@ async def admin(by: Annotated[Principal, Depends(authenticated)]) -> Principal:
     return by
 
 
+async def keeper(by: Annotated[Principal, Depends(authenticated)]) -> Principal:
+    """The same, if it isn't an agent: replaying the record is work for the server.
+
+    Raises:
+        NotAllowed: It is an agent.
+    """
+    if by.kind is PrincipalKind.AGENT:
+        raise NotAllowed(by.id, "policies are tried by people and services.")
+    return by
+
+
 def _channel(request: Request) -> str:
     channel = request.headers.get(CHANNEL_HEADER, "api")
     if channel not in _CHANNELS:
@@ -97,3 +108,4 @@ def _channel(request: Request) -> str:
 Core = Annotated[Approvals, Depends(approvals)]
 Caller = Annotated[Principal, Depends(authenticated)]
 Admin = Annotated[Principal, Depends(admin)]
+Keeper = Annotated[Principal, Depends(keeper)]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from signoff.domain.duration import LONGEST
+from signoff.domain.errors import PolicyError
 from signoff.domain.journal import EntryState
 from signoff.domain.notices import DeliveryState
+from signoff.domain.policy import Policy
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.requests import Approve, Decision, Edit, Reject, Respond, Status
+from signoff.domain.rules import Rule, read_rule
 from signoff.ports import Filter
 
 MAX_TEXT = 20_000
@@ -107,6 +112,36 @@ class TokenBody(Sent):
     @property
     def principal_kind(self) -> PrincipalKind:
         return PrincipalKind(self.kind)
+
+
+class SimulateBody(Sent):
+    """A policy to try on the record: its rules as `GET /policies/...` shows them."""
+
+    rules: Annotated[list[dict[str, Any]], Field(max_length=1_000)]
+    since_s: Annotated[int | float, Field(gt=0, description="Seconds back.")]
+    agent: Name | None = None
+    seconds_per_decision: int | float | None = None
+    examples: int = 3
+
+    def policy(self) -> Policy:
+        """The rules, read.
+
+        Raises:
+            PolicyError: One of them isn't one.
+        """
+        return Policy([_rule(number, rule) for number, rule in enumerate(self.rules)])
+
+    @property
+    def since(self) -> timedelta:
+        return timedelta(seconds=min(self.since_s, 2 * LONGEST.total_seconds()))
+
+
+def _rule(number: int, described: dict[str, Any]) -> Rule:
+    try:
+        return read_rule(described)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        problem = f"rule {number + 1} isn't described as this version describes rules."
+        raise PolicyError(problem) from error
 
 
 class Wanted(BaseModel):

@@ -12,16 +12,19 @@ from starlette.responses import Response
 from signoff.domain.journal import Entry
 from signoff.domain.ledger import Audit, Event
 from signoff.domain.notices import Delivery
+from signoff.domain.policy_changes import Published, Recorded
 from signoff.domain.principals import Principal, Token
 from signoff.domain.requests import Request, Vote
+from signoff.domain.simulation import Simulation
 from signoff.domain.stages import Stage
 from signoff.ports import KnownTool, Page
-from signoff.server.auth import Admin, Caller, Core
+from signoff.server.auth import Admin, Caller, Core, Keeper
 from signoff.server.bodies import (
     CancelBody,
     DecisionBody,
     Name,
     SettleBody,
+    SimulateBody,
     TokenBody,
     Wanted,
     WantedDeliveries,
@@ -212,6 +215,51 @@ def tools(so: Core, agent: Annotated[Name | None, Query()] = None) -> Response:
 def audit(so: Core) -> Response:
     """Check the ledger, and the tables against it; no breaks is good."""
     return Json(so.audit())
+
+
+@router.get(
+    "/policies",
+    response_model=list[Published],
+    operation_id="listPolicies",
+    tags=["policies"],
+)
+def policy_log(
+    so: Core, limit: Annotated[int, Query(ge=1, le=1_000)] = 100
+) -> Response:
+    """The policies that came into use, the newest first, each with what changed."""
+    return Json(so.policy_log(limit=limit))
+
+
+@router.get(
+    "/policies/{start}",
+    response_model=Recorded,
+    operation_id="getPolicy",
+    tags=["policies"],
+)
+def policy_version(so: Core, start: Name) -> Response:
+    """The one recorded policy whose version starts like this."""
+    return Json(so.policy_version(start))
+
+
+@router.post(
+    "/policies/simulate",
+    response_model=Simulation,
+    operation_id="simulatePolicy",
+    tags=["policies"],
+)
+def simulate(so: Core, _by: Keeper, body: SimulateBody) -> Response:
+    """What another policy would have said of the recorded calls. Changes nothing.
+
+    Conditions in Python can't be sent: a rule that has one asks. Not for agents.
+    """
+    found = so.simulate(
+        body.policy(),
+        since=body.since,
+        agent=body.agent,
+        seconds_per_decision=body.seconds_per_decision,
+        examples=body.examples,
+    )
+    return Json(found)
 
 
 @router.get(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
+from signoff.domain.policy import Policy
 from signoff.domain.policy_changes import Published, Recorded
-from signoff.service import policies
+from signoff.domain.simulation import Simulation
+from signoff.service import policies, simulate
 from signoff.service.core import Core
 
 
@@ -25,3 +28,35 @@ class Operating(Core):
         """
         with self.store.reading() as reading:
             return policies.find(reading, start)
+
+    def simulate(
+        self,
+        policy: Policy,
+        *,
+        since: timedelta,
+        agent: str | None = None,
+        seconds_per_decision: float | None = None,
+        examples: int = 3,
+    ) -> Simulation:
+        """What another policy would have said of the calls that were recorded.
+
+        Args:
+            policy: The one to try; its conditions in Python are called.
+            since: How far back.
+            agent: Only this agent's calls.
+            seconds_per_decision: What a decision costs a person; None is as measured.
+            examples: How many calls to keep of each change of each tool, up to 20.
+
+        Raises:
+            InvalidSetting: A number out of range.
+        """
+        return simulate.simulate(
+            self.store,
+            simulate.Question(
+                policy=policy,
+                since=since,
+                agent=agent,
+                seconds=seconds_per_decision,
+                examples=examples,
+            ),
+        )

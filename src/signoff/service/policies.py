@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -22,6 +23,7 @@ from signoff.ports import Reading, Store, Writing
 CHAIN: Final = "signoff:policies"
 PUBLISHED: Final = "policy_published"
 IN_PYTHON: Final = "python"
+_START: Final = re.compile("[0-9a-f]+")
 
 
 def publish(store: Store, policy: Policy) -> None:
@@ -50,7 +52,8 @@ def find(reading: Reading, start: str) -> Recorded:
     Raises:
         PolicyNotFound: None does, or several do.
     """
-    found = reading.policies_like(start)
+    known = _START.fullmatch(start) is not None
+    found = reading.policies_like(start) if known else ()
     rules = reading.policy(found[0]) if len(found) == 1 else None
     if rules is None:
         raise PolicyNotFound(start)
