@@ -31,6 +31,7 @@ SAMPLES: dict[str, object] = {
     "str | None": None,
     "int": 3,
     "int | None": 12,
+    "float | None": 1.5,
     "tuple[str, ...]": ("one", "two"),
 }
 
