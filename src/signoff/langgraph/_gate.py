@@ -15,11 +15,12 @@ from langgraph.types import interrupt
 
 from signoff.domain.actions import Action, canonical, digest
 from signoff.domain.errors import DigestMismatch
+from signoff.domain.pauses import Pause
 from signoff.domain.policy import DEFAULT_EXPIRY, Rule, Ruling, Span, Verdict, review
 from signoff.domain.requests import Request, RequestKind, Status, shown
 from signoff.langgraph._calls import read_context
 from signoff.langgraph._wakes import drop_own_wakes
-from signoff.langgraph._words import reference
+from signoff.langgraph._words import reference, why_paused
 from signoff.service import Approvals
 from signoff.service.propose import Asked
 
@@ -91,6 +92,7 @@ def gate(  # noqa: PLR0913 - each keyword is one condition of the gate
         name=f"gate {name}",
     )
     drop_own_wakes()
+    _wait_while_paused(so, action)
     while True:
         request = _standing(so, action) or _ask(so, action, rule, payload, question)
         if request.status is not Status.PENDING:
@@ -111,6 +113,15 @@ def _action(name: str, config: RunnableConfig, agent: str | None) -> Action:
         tool=name,
         args={},
     )
+
+
+def _wait_while_paused(so: Approvals, action: Action) -> None:
+    """Park the thread while people have paused what this stage is part of."""
+    stopping = so.known_pauses(action)
+    if stopping is None:
+        stopping = so.pauses_on(action)
+    while stopping != () and (stopping := so.stall(action)) != ():
+        interrupt(_paused(action, stopping))
 
 
 def _standing(so: Approvals, action: Action) -> Request | None:
@@ -135,6 +146,15 @@ def _ask(
     if request is None:
         raise AssertionError("a gate always asks")
     return request
+
+
+def _paused(action: Action, pauses: Sequence[Pause]) -> dict[str, Any]:
+    return {
+        "type": "paused",
+        "name": action.tool,
+        "description": why_paused(pauses),
+        "signoff": {"pause": pauses[0].id, "pauses": [one.id for one in pauses]},
+    }
 
 
 def _value(request: Request) -> dict[str, Any]:

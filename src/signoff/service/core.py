@@ -8,6 +8,7 @@ from signoff.domain.policy import Policy, deny, read_rule
 from signoff.ports import Store
 from signoff.service import propose
 from signoff.service.bell import Bell
+from signoff.service.watch import Watch
 
 POLICY_CHAIN: Final = "signoff:policies"
 
@@ -24,6 +25,7 @@ class Core:
         self.store = store
         self.policy = policy
         self.bell = Bell()
+        self._watch = Watch(store)
         self._policies: dict[str, Policy] = {}
 
     def now(self) -> int:

@@ -53,9 +53,10 @@ def migrate(engine: Engine, say: Callable[[str], None] = lambda _: None) -> int:
         found = _version(connection)
         if found > known[-1].number:
             raise SchemaTooNew(found, known[-1].number)
-        for migration in known[found:]:
-            say(f"applying {migration.number:04d} {migration.name}")
-            _apply(connection, migration)
+        for migration in known:
+            if migration.number > found:
+                say(f"applying {migration.number:04d} {migration.name}")
+                _apply(connection, migration)
     return known[-1].number
 
 

@@ -28,6 +28,7 @@ from signoff.ports import Filter, KnownTool, Page, Wakeup
 from signoff.storage import paging, rows
 from signoff.storage import tables as t
 from signoff.storage.engine import CLOCKS
+from signoff.storage.pausing import PausesReading
 
 _REQUEST: Final = select(t.requests).where(t.requests.c.id == bindparam("id"))
 _REQUEST_OF: Final = (
@@ -41,7 +42,7 @@ _IN_FLIGHT: Final = 100
 _VERDICT: Final = select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
 
 
-class SqlReading:
+class SqlReading(PausesReading):
     """The reads of the port, on one connection."""
 
     def __init__(self, connection: Connection, offset: int) -> None:
@@ -155,7 +156,9 @@ class SqlReading:
         columns = t.requests.c
         found = (
             select(columns.id)
-            .where(columns.status == "pending", columns.expires_at <= self._clock_now())
+            # Spelled out: a parameter would hide the partial index from the planner.
+            .where(text("status = 'pending' AND frozen_at IS NULL"))
+            .where(columns.expires_at <= self._clock_now())
             .order_by(columns.expires_at)
             .limit(limit)
         )
@@ -204,7 +207,7 @@ class SqlReading:
         return value  # type: ignore[no-any-return]
 
     def changed(self) -> int:
-        return self._newest(t.requests) + self._newest(t.entries)
+        return sum(map(self._newest, (t.requests, t.entries, t.pauses)))
 
     def _newest(self, table: Table) -> int:
         # Not the newest alone: a slower transaction may commit an older time after it.

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Update,
     UpdateBase,
     bindparam,
-    case,
     distinct,
     func,
     literal,
@@ -33,6 +32,7 @@ from signoff.domain.requests import Request, Status, Vote
 from signoff.ports import KnownTool, Ruled
 from signoff.storage import rows
 from signoff.storage import tables as t
+from signoff.storage.pausing import PausesWriting, after, shared_lock
 from signoff.storage.reading import SqlReading
 
 _INSERTS: Final[Mapping[str, Callable[[Any], sqlite.Insert]]] = {
@@ -47,7 +47,7 @@ _SEAL: Final = (
 )
 
 
-class SqlWriting(SqlReading):
+class SqlWriting(PausesWriting, SqlReading):
     """The moves of the port, in the transaction of `connection`."""
 
     def __init__(self, connection: Connection, offset: int, thread: str) -> None:
@@ -55,12 +55,13 @@ class SqlWriting(SqlReading):
         self._thread = thread
         self._facts: list[Fact] = []
         self._insert = _INSERTS[connection.dialect.name]
+        lock = shared_lock(connection.dialect.name)
         # The upsert takes the thread's row lock and reads the clock after the wait.
         opened = connection.execute(
             text(
                 "INSERT INTO chains (thread, seq, head) VALUES (:thread, 0, :head) "  # noqa: S608 - our clock
                 "ON CONFLICT (thread) DO UPDATE SET thread = excluded.thread "
-                f"RETURNING seq, head, {self._clock} AS clock"
+                f"RETURNING seq, head, {lock} AS shared, {self._clock} AS clock"
             ),
             {"thread": thread, "head": ledger.GENESIS},
         ).one()
@@ -103,15 +104,13 @@ class SqlWriting(SqlReading):
         return self._added(t.votes, rows.vote_row(vote))
 
     def touch_request(self, request: Request) -> bool:
-        return self._changed(
-            self._pending(request).values(changed_at=_after(self._now))
-        )
+        return self._changed(self._pending(request).values(changed_at=after(self._now)))
 
     def amend_request(self, request: Request, *, was: Request) -> bool:
         life.step(was.status, "repropose")
         return self._changed(
             self._pending(was).values(
-                **rows.content_row(request), changed_at=_after(self._now)
+                **rows.content_row(request), changed_at=after(self._now)
             )
         )
 
@@ -127,7 +126,9 @@ class SqlWriting(SqlReading):
         columns = t.requests.c
         statement = self._pending(request, in_time=not late)
         if to is Status.EXPIRED:
-            statement = statement.where(columns.expires_at <= self._sql_now())
+            statement = statement.where(
+                columns.expires_at <= self._sql_now(), columns.frozen_at.is_(None)
+            )
         valid = request.terms.valid_for
         until = (
             None if valid is None or to is not Status.APPROVED else self._now + valid
@@ -139,7 +140,7 @@ class SqlWriting(SqlReading):
                 settled_by=by,
                 outcome=rows.to_json(outcome),
                 valid_until=until,
-                changed_at=_after(self._now),
+                changed_at=after(self._now),
             )
         )
 
@@ -250,7 +251,10 @@ class SqlWriting(SqlReading):
             columns.digest == request.digest,
         )
         if in_time:
-            statement = statement.where(columns.expires_at > self._sql_now())
+            stands_still = columns.frozen_at.is_not(None)
+            statement = statement.where(
+                (columns.expires_at > self._sql_now()) | stands_still
+            )
         return statement
 
     def _approved(self, request: Request) -> Exists:
@@ -300,9 +304,3 @@ class SqlWriting(SqlReading):
             statement, values or {}, execution_options={"preserve_rowcount": True}
         )
         return bool(result.rowcount == 1)
-
-
-def _after(now: int) -> ColumnElement[int]:
-    """Now, but past the row's last change even where the clock stood or went back."""
-    last = t.requests.c.changed_at
-    return case((last >= now, last + 1), else_=now)
