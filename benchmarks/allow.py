@@ -36,7 +36,7 @@ ROUNDS: Final = 200
 WARM_UP: Final = 20
 PLAIN: Final = "no-op wrapper"
 OURS: Final = "signoff, allow"
-RECORDER: Final = "signoff-recorder"
+BEHIND: Final = ("signoff-recorder", "signoff-pauses")
 
 Result = ToolMessage | Command[Any]
 Handler = Callable[[ToolCallRequest], Result]
@@ -84,11 +84,12 @@ def _measure(database: str) -> dict[str, float]:
             PLAIN: _turn(NoOp(), caller[PLAIN]),
             OURS: _turn(SignoffMiddleware(so), caller[OURS]),
         }
+        sides[OURS](-1)  # the first call of a process reads the pauses itself
         with _watched(so) as threads:
             times = paired(
                 sides, rounds=ROUNDS, warm_up=WARM_UP, say=f"allow, {database}"
             )
-            on_path = [name for name in threads if name != RECORDER]
+            on_path = [name for name in threads if name not in BEHIND]
         so.flush()
         _check(so)
         so.close()

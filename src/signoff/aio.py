@@ -17,6 +17,7 @@ from signoff.domain.actions import Action
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event
 from signoff.domain.notices import Delivery, DeliveryState
+from signoff.domain.pauses import Pause
 from signoff.domain.policy import Policy, Ruling
 from signoff.domain.policy_changes import Published, Recorded
 from signoff.domain.principals import Principal, PrincipalKind, Token
@@ -94,6 +95,37 @@ class AsyncApprovals:
         return await self._run(
             self.sync.settle, entry, happened=happened, note=note, by=by
         )
+
+    async def pause(
+        self,
+        *,
+        by: Principal,
+        agent: str | None = None,
+        thread: str | None = None,
+        tool: str | None = None,
+        reason: str | None = None,
+    ) -> Pause:
+        return await self._run(
+            self.sync.pause, by=by, agent=agent, thread=thread, tool=tool, reason=reason
+        )
+
+    async def lift(self, pause_id: str, *, by: Principal) -> Pause:
+        return await self._run(self.sync.lift, pause_id, by=by)
+
+    async def pauses(self, *, active: bool = True) -> Sequence[Pause]:
+        return await self._run(self.sync.pauses, active=active)
+
+    async def stalled(self) -> int:
+        return await self._run(self.sync.stalled)
+
+    async def known_pauses(self, action: Action) -> tuple[Pause, ...] | None:
+        return self.sync.known_pauses(action)
+
+    async def pauses_on(self, action: Action) -> tuple[Pause, ...]:
+        return await self._run(self.sync.pauses_on, action)
+
+    async def stall(self, action: Action, tool: str | None = None) -> tuple[Pause, ...]:
+        return await self._run(self.sync.stall, action, tool)
 
     async def get(self, request_id: str) -> Request:
         return await self._run(self.sync.get, request_id)

@@ -9,6 +9,7 @@ SignoffError
 │   ├── PolicyNotFound         no such recorded version of a policy
 │   ├── DeliveryNotFound       no such delivery
 │   ├── CannotRetry            a delivery that isn't dead
+│   ├── PauseNotFound          no such pause
 │   ├── DigestMismatch         the decision is about something else than asked
 │   ├── DecisionNotOffered     this request doesn't take that kind of decision
 │   ├── InvalidEdit            the edited call fits neither schema nor policy
@@ -23,6 +24,8 @@ SignoffError
 ├── NotApplied             a tool says: it failed, and nothing happened
 ├── LostRace               somebody was faster
 │   ├── AlreadyDecided         the request is settled (by whom, how, when)
+│   ├── AlreadyLifted          the pause was lifted (by whom, when)
+│   ├── Paused                 a pause covers this call, so it waits
 │   └── AttemptsExhausted      the approval doesn't cover another attempt
 └── WorldError             something outside failed
     ├── CallNotRecorded        a call could not be recorded, so it was not run
@@ -183,6 +186,19 @@ class CannotRetry(CallerError):
     def __init__(self, delivery_id: str, state: str) -> None:
         self.delivery_id, self.state = delivery_id, state
         super().__init__(f"{delivery_id} is {state}; only a dead delivery is retried.")
+
+
+class PauseNotFound(CallerError):
+    """There is no pause with this id."""
+
+    code = "pause_not_found"
+    status = 404
+
+    def __init__(self, pause_id: str) -> None:
+        self.pause_id = pause_id
+        super().__init__(
+            f"No pause {pause_id!r}. `signoff pauses` shows those that hold."
+        )
 
 
 class DigestMismatch(CallerError):
@@ -356,6 +372,39 @@ class AlreadyDecided(LostRace):
         self.request_id, self.outcome, self.by, self.at = request_id, outcome, by, at
         who = "its deadline" if by is None else by
         super().__init__(f"{request_id} was already {outcome} by {who}.")
+
+
+class AlreadyLifted(LostRace):
+    """The pause was lifted before.
+
+    Attributes:
+        by: Who lifted it.
+        at: When, microseconds since 1970 UTC on the database clock.
+    """
+
+    code = "already_lifted"
+
+    def __init__(self, pause_id: str, by: str | None, at: int | None) -> None:
+        self.pause_id, self.by, self.at = pause_id, by, at
+        super().__init__(f"{pause_id} was already lifted by {by}.")
+
+
+class Paused(LostRace):
+    """A pause covers this call: it didn't start, and goes on once that is lifted.
+
+    Attributes:
+        pauses: The ids of the pauses.
+    """
+
+    code = "paused"
+
+    def __init__(self, tool: str, pauses: tuple[str, ...]) -> None:
+        self.tool, self.pauses = tool, pauses
+        listed = ", ".join(pauses)
+        super().__init__(
+            f"The call of {tool} waits, because {listed} holds it. "
+            f"`signoff resume {pauses[0]}` lifts it."
+        )
 
 
 class AttemptsExhausted(LostRace):

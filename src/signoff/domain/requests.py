@@ -152,6 +152,8 @@ class Request:
         note: Why it is asked, when policy itself had a problem.
         outcome: What was said: `reason`, `message`.
         valid_until: An approval that isn't used by then lapses.
+        frozen_at: Since when a pause stops its deadlines; both move by that time when
+            the pause is lifted.
     """
 
     id: str
@@ -182,6 +184,7 @@ class Request:
     settled_by: str | None = None
     outcome: Mapping[str, Any] | None = None
     valid_until: int | None = None
+    frozen_at: int | None = None
 
     @property
     def edited(self) -> bool:

@@ -13,6 +13,7 @@ from langgraph.types import interrupt
 
 from signoff.domain.actions import Action, Context, canonical, digest
 from signoff.domain.errors import DigestMismatch
+from signoff.domain.pauses import Pause
 from signoff.domain.policy import Ruling
 from signoff.domain.requests import Request, RequestKind, Status, shown
 from signoff.domain.rules import DEFAULT_EXPIRY, Span, Verdict, review
@@ -30,7 +31,7 @@ from signoff.langgraph._making import (
     drive,
 )
 from signoff.langgraph._wakes import drop_own_wakes
-from signoff.langgraph._words import reference
+from signoff.langgraph._words import reference, why_paused
 from signoff.service import Approvals
 from signoff.service.propose import Asked
 
@@ -135,12 +136,25 @@ def gate_steps(
         if outline is not None:
             yield do("declare_stages", context.thread, outline)
         drop_own_wakes()
+        yield from _unpaused(action)
         request = yield from _request(action, payload, terms)
         while request.status is Status.PENDING:
             stages = yield do("stages", context.thread)
             interrupt(_value(request, stages))
             request = yield do("get", request.id)
         return _passed(request)
+
+
+def _unpaused(action: Action) -> Steps[None]:
+    """Park the thread while people have paused what this stage is part of."""
+    stopping = yield do("known_pauses", action)
+    if stopping is None:
+        stopping = yield do("pauses_on", action)
+    if stopping != ():
+        stopping = yield do("stall", action)
+    while stopping != ():
+        interrupt(_paused(action, stopping))
+        stopping = yield do("stall", action)
 
 
 def _request(action: Action, payload: Payload, terms: GateTerms) -> Steps[Request]:
@@ -179,6 +193,15 @@ def _ruling(name: str, terms: GateTerms) -> Ruling:
         name=f"gate {name}",
     )
     return Ruling(verdict=Verdict.REVIEW, rule=rule, policy_version="gate")
+
+
+def _paused(action: Action, pauses: Sequence[Pause]) -> dict[str, Any]:
+    return {
+        "type": "paused",
+        "name": action.tool,
+        "description": why_paused(pauses),
+        "signoff": {"pause": pauses[0].id, "pauses": [one.id for one in pauses]},
+    }
 
 
 def _value(request: Request, stages: Sequence[Stage]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from signoff.aio import AsyncApprovals
 from signoff.domain.errors import (
     CallNotRecorded,
     DigestMismatch,
+    Paused,
     PayloadRefused,
     WorldError,
 )
@@ -151,8 +152,9 @@ class Guard:
 
     def steps(self, call: Call) -> Steps:
         """What happens to a call, one step at a time."""
-        ruling = self.rule(call)
         try:
+            yield from self._unpaused(call)
+            ruling = self.rule(call)
             if self._runs_at_once(call, ruling):
                 self.so.allowed(call.action, ruling)
                 answer: Result = yield Run(call.request)
@@ -165,6 +167,25 @@ class Guard:
             return (yield from self._judged(call, ruling))
         except PayloadRefused as error:
             return words.refused_message(call, str(error))
+
+    def _unpaused(self, call: Call) -> Generator[Do | Pause, Any, None]:
+        """Wait while people have paused what this call is part of.
+
+        Of an allowed call that is one look at what this process knows.
+        """
+        stopping = self.so.known_pauses(call.action)
+        if stopping is None:
+            stopping = yield do("pauses_on", call.action)
+        if stopping != ():
+            yield from self._stalled(call)
+
+    def _stalled(
+        self, call: Call, tool: str | None = None
+    ) -> Generator[Do | Pause, Any, None]:
+        stopping = yield do("stall", call.action, tool)
+        while stopping != ():
+            yield Pause(words.stalled_payload(call, stopping))
+            stopping = yield do("stall", call.action, tool)
 
     def _runs_at_once(self, call: Call, ruling: Ruling) -> bool:
         if ruling.verdict is not Verdict.ALLOW or call.resuming:
@@ -197,15 +218,24 @@ class Guard:
             found: Standing = yield do("propose", call.action, asked, ruling=ruling)
             if found.verdict is Verdict.DENY:
                 return words.denied_message(call, ruling.rule.reason)
-            if found.entry is not None:
-                reply = yield from self._ran_before(call, found.request, found.entry)
-            elif found.request is None:
-                reply = yield from self._allowed(call)
-            else:
-                reply = yield from self._asked_for(call, found.request, tried)
+            try:
+                reply = yield from self._next(call, found, tried)
+            except Paused as paused:
+                # Between the look and the claim, whose transaction has the last word.
+                yield from self._stalled(call, paused.tool)
+                continue
             if reply is not None:
                 answer: Result = reply
                 return answer
+
+    def _next(
+        self, call: Call, found: Standing, tried: set[str]
+    ) -> Generator[Any, Any, Any]:
+        if found.entry is not None:
+            return (yield from self._ran_before(call, found.request, found.entry))
+        if found.request is None:
+            return (yield from self._allowed(call))
+        return (yield from self._asked_for(call, found.request, tried))
 
     def _allowed(self, call: Call) -> Generator[Any, Any, Any]:
         if not self.replays:

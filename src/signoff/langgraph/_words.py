@@ -9,6 +9,7 @@ from typing import Any, Final
 from langchain_core.messages import ToolMessage
 
 from signoff.domain.journal import Entry, EntryState
+from signoff.domain.pauses import Pause
 from signoff.domain.requests import Request, Status
 from signoff.langgraph._calls import Call
 
@@ -88,6 +89,25 @@ def unknown_payload(call: Call, entry: Entry) -> dict[str, Any]:
         "description": f"Did this happen? {entry.summary or ''}".strip(),
         "signoff": {"entry_id": entry.id, "request_id": entry.request_id},
     }
+
+
+def stalled_payload(call: Call, pauses: Sequence[Pause]) -> dict[str, Any]:
+    """The interrupt's value while people have paused what this call is part of."""
+    return {
+        "type": "paused",
+        "tool_call_id": call.call_id,
+        "name": call.action.tool,
+        "args": dict(call.action.args),
+        "description": why_paused(pauses),
+        "signoff": {"pause": pauses[0].id, "pauses": [one.id for one in pauses]},
+    }
+
+
+def why_paused(pauses: Sequence[Pause]) -> str:
+    """Who paused what, and why, for people."""
+    first = pauses[0]
+    why = "" if first.reason is None else f": {first.reason}"
+    return f"Paused by {first.paused_by} ({first.scope()}){why}"
 
 
 def refused_message(call: Call, reason: str) -> ToolMessage:

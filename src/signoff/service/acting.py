@@ -94,6 +94,7 @@ class Acting(Core):
 
         Raises:
             DigestMismatch: What is stored isn't what was approved; nothing runs.
+            Paused: A pause covers it; it stays approved.
         """
         entry = execute.begin(self.store, request, self._worker)
         if entry is not None:
@@ -102,7 +103,11 @@ class Acting(Core):
         return entry
 
     def begin_allowed(self, action: Action) -> Entry | None:
-        """Claim a call that needs no approval but may be re-executed."""
+        """Claim a call that needs no approval but may be re-executed.
+
+        Raises:
+            Paused: A pause covers it.
+        """
         entry = execute.begin_allowed(self.store, action, self._worker)
         if entry is not None:
             self._pulse.hold(entry)
@@ -115,6 +120,7 @@ class Acting(Core):
 
         Raises:
             AttemptsExhausted: The approval doesn't cover another.
+            Paused: A pause covers it.
         """
         again = execute.begin_again(self.store, entry, self._worker, raised=raised)
         if again is not None:

@@ -18,17 +18,19 @@ from signoff.service.audit import Audit, audit
 from signoff.service.identities import Identities
 from signoff.service.looking import Looking
 from signoff.service.operating import Operating
+from signoff.service.pausing import Pausing
 from signoff.service.pulse import Pulse
 from signoff.service.recorder import Recorder
 from signoff.service.staging import Staging
 from signoff.service.telling import Telling
 from signoff.service.upkeep import Upkeep
+from signoff.service.watch import Watch
 
 log: Final = logging.getLogger("signoff")
 
 
 class Approvals(
-    Acting, Answering, Looking, Identities, Operating, Upkeep, Staging, Telling
+    Acting, Answering, Looking, Identities, Operating, Upkeep, Staging, Telling, Pausing
 ):
     """Everything that signoff does, synchronous; `aio` has the same for async callers.
 
@@ -48,7 +50,8 @@ class Approvals(
         self._at_exit = partial(_write_the_rest, weakref.ref(self._recorder))
         atexit.register(self._at_exit)
         # Not at exit: a collector may run this anywhere, so it must not wait.
-        weakref.finalize(self, _let_go, self._recorder, self._pulse).atexit = False
+        parts = self._recorder, self._pulse, self._watch
+        weakref.finalize(self, _let_go, *parts).atexit = False
 
     def audit(self) -> Audit:
         """Check the ledger, and the tables against it."""
@@ -58,13 +61,15 @@ class Approvals(
     def close(self) -> None:
         """Write what is queued and close the connections."""
         self._pulse.stop()
+        self._watch.stop()
         atexit.unregister(self._at_exit)
         self._recorder.stop()
         self.store.close()
 
 
-def _let_go(recorder: Recorder, pulse: Pulse) -> None:
+def _let_go(recorder: Recorder, pulse: Pulse, watch: Watch) -> None:
     pulse.stop()
+    watch.stop()
     recorder.let_go()
 
 

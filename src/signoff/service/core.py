@@ -10,6 +10,7 @@ from signoff.domain.rules import deny, read_rule
 from signoff.ports import Store
 from signoff.service import policies
 from signoff.service.bell import Bell
+from signoff.service.watch import Watch
 
 
 class Core:
@@ -24,6 +25,7 @@ class Core:
         self.store = store
         self.policy = policy
         self.bell = Bell()
+        self._watch = Watch(store)
         self._policies: dict[str, Policy] = {}
         self._published: set[tuple[str, str | None]] = set()
 

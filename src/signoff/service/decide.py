@@ -48,6 +48,7 @@ from signoff.domain.rules import Verdict
 from signoff.ports import KnownTool, Store, Writing
 from signoff.service.propose import flag_unreachable, joined, terms_of
 from signoff.service.schema import problems
+from signoff.service.standstill import frozen_since, refit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +74,14 @@ def decide(store: Store, policy: Policy, request_id: str, ballot: Ballot) -> Req
     """
     request = _find(store, request_id)
     _check(request, ballot)
-    try:
-        return _decide(store, policy, request, ballot)
-    except _DeadlinePassed:
-        _expire(store, request)
-        raise _too_late(_find(store, request_id)) from None
+    while True:
+        try:
+            return _decide(store, policy, request, ballot)
+        except _DeadlinePassed:
+            over = _expire(store, request)
+        request = _find(store, request_id)
+        if over:
+            raise _too_late(request)
 
 
 class _DeadlinePassed(Exception):
@@ -166,6 +170,11 @@ def settle(
 
 def _expire(store: Store, request: Request) -> bool:
     with store.writing(request.thread) as tx:
+        since = frozen_since(tx, request)
+        if since is not None and since < request.expires_at:
+            # It was asked while the pause was being set, which froze all others.
+            tx.freeze(request, since)
+            return False
         said = {"reason": "nobody answered in time"}
         return settle(tx, request, Status.EXPIRED, by=None, said=said)
 
@@ -180,7 +189,7 @@ def _find(store: Store, request_id: str) -> Request:
 
 def _check_in_time(store: Store, request: Request) -> None:
     with store.reading() as reading:
-        late = request.expires_at <= reading.now()
+        late = request.frozen_at is None and request.expires_at <= reading.now()
     if late and request.status is Status.PENDING:
         raise _DeadlinePassed
 
@@ -293,6 +302,8 @@ def _repropose(
         raise _DeadlinePassed
     was = {"tool": request.tool, "args": request.args, "digest": request.digest}
     now = {"tool": amended.tool, "args": amended.args, "digest": amended.digest}
+    if amended.tool != request.tool:
+        refit(tx, amended)
     body = {"was": was, "now": now, "terms": asdict(amended.terms)}
     tx.record(_fact("edited", request, ballot, body))
     tx.tell(

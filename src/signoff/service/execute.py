@@ -21,6 +21,7 @@ from signoff.domain.text import storable
 from signoff.ports import Store, Writing
 from signoff.service.decide import check_principal
 from signoff.service.propose import allowed_entry, check_action, running_entry
+from signoff.service.standstill import check_unpaused
 
 SUMMARY_LENGTH: Final = 2000
 
@@ -43,11 +44,14 @@ def begin(store: Store, request: Request, worker: Worker) -> Entry | None:
 
     Raises:
         DigestMismatch: What is stored isn't what was approved; nothing runs.
+        Paused: A pause covers it; it stays approved.
     """
     if digest(shown(request)) != request.digest:
         _record_mismatch(store, request)
         raise DigestMismatch(request.id, request.digest)
     with store.writing(request.thread) as tx:
+        asked = str(request.proposed["tool"])
+        check_unpaused(tx, request.agent, request.thread, request.tool, asked=asked)
         entry = running_entry(
             request, worker=worker.name, now=tx.now(), lease=worker.lease
         )
@@ -61,9 +65,14 @@ def begin_allowed(store: Store, action: Action, worker: Worker) -> Entry | None:
     """Claim a call that needs no approval but may be re-executed by its neighbour.
 
     After a crash it runs again without a question, as it would without signoff.
+
+    Raises:
+        Paused: A pause covers it.
     """
     check_action(action)
-    with store.writing(action.context.thread) as tx:
+    context = action.context
+    with store.writing(context.thread) as tx:
+        check_unpaused(tx, context.agent, context.thread, action.tool)
         entry = allowed_entry(
             action, worker=worker.name, now=tx.now(), lease=worker.lease
         )
@@ -78,10 +87,12 @@ def begin_again(
 ) -> Entry | None:
     """Claim another attempt, or go on with a suspended one; None if somebody else has.
 
-    With `raised` the caller saw the last attempt raise and tries again on purpose.
+    With `raised` the caller saw the last attempt raise and tries again on purpose; a
+    pause doesn't break into that, since the call has begun.
 
     Raises:
         AttemptsExhausted: The approval doesn't cover another attempt.
+        Paused: A pause covers it.
     """
     move = "start" if entry.state is EntryState.PREPARED else "retry"
     if move not in TRANSITIONS[entry.state]:
@@ -90,6 +101,9 @@ def begin_again(
     if move == "retry" and not covered:
         raise AttemptsExhausted(entry.id, entry.attempts)
     with store.writing(entry.thread) as tx:
+        request = None if raised else tx.request_of(entry.action_id)
+        if request is not None:
+            check_unpaused(tx, request.agent, entry.thread, entry.tool)
         if not tx.restart_entry(entry, move, worker=worker.name, lease=worker.lease):
             return None
         again = tx.entry(entry.id) or entry

@@ -23,6 +23,7 @@ from signoff.domain.requests import (
 from signoff.domain.rules import Rule, Verdict
 from signoff.domain.text import storable
 from signoff.ports import Ruled, Store, Writing
+from signoff.service.standstill import frozen_since
 
 UNLIMITED: Final = 1_000_000
 
@@ -91,6 +92,7 @@ def lapsed(found: Standing, now: int) -> bool:
         and request is not None
         and request.status is Status.APPROVED
         and request.valid_until is not None
+        and request.frozen_at is None
         and request.valid_until <= now
     )
 
@@ -109,6 +111,7 @@ def ask(store: Store, action: Action, ruling: Ruling, asked: Asked) -> Request:
         number = 1 if before is None else before.ask + 1
         request = make_request(action, ruling, asked, now=tx.now(), ask=number)
         request = flag_unreachable(tx, request)
+        request = replace(request, frozen_at=frozen_since(tx, request))
         if before is None:
             tx.add_actions([ruled(action, ruling)])
         tx.add_request(request)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from signoff.ports import Wakeup
 from signoff.service import decide as deciding
+from signoff.service import pauses
 from signoff.service.core import Core
 
 
@@ -13,9 +14,13 @@ class Upkeep(Core):
     """The use cases of whoever keeps things going: a loop, a worker, a server."""
 
     def expire_due(self) -> int:
-        """Settle the requests whose deadline has passed. Returns how many."""
+        """Settle the requests whose deadline has passed. Returns how many.
+
+        Threads that a lifted pause let go, and that a crash left asleep, are woken too.
+        """
+        woken = pauses.wake_freed(self.store)
         expired = deciding.expire_due(self.store)
-        if expired:
+        if expired + woken > 0:
             self.bell.ring()
         return expired
 

@@ -29,6 +29,7 @@ from signoff.storage import paging, rows
 from signoff.storage import tables as t
 from signoff.storage.engine import CLOCKS
 from signoff.storage.outbox_reading import OutboxReading
+from signoff.storage.pausing import PausesReading
 from signoff.storage.policies import SqlPolicies
 from signoff.storage.records import SqlRecords
 from signoff.storage.stages import StageReading
@@ -45,7 +46,7 @@ _IN_FLIGHT: Final = 100
 _VERDICT: Final = select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
 
 
-class SqlReading(SqlPolicies, StageReading, OutboxReading, SqlRecords):
+class SqlReading(SqlPolicies, StageReading, OutboxReading, SqlRecords, PausesReading):
     """The reads of the port, on one connection."""
 
     def __init__(self, connection: Connection, offset: int) -> None:
@@ -159,7 +160,9 @@ class SqlReading(SqlPolicies, StageReading, OutboxReading, SqlRecords):
         columns = t.requests.c
         found = (
             select(columns.id)
-            .where(columns.status == "pending", columns.expires_at <= self._clock_now())
+            # Spelled out: a parameter would hide the partial index from the planner.
+            .where(text("status = 'pending' AND frozen_at IS NULL"))
+            .where(columns.expires_at <= self._clock_now())
             .order_by(columns.expires_at)
             .limit(limit)
         )
@@ -203,7 +206,7 @@ class SqlReading(SqlPolicies, StageReading, OutboxReading, SqlRecords):
         return [rows.tool_from(row) for row in self._all(found)]
 
     def changed(self) -> int:
-        return self._newest(t.requests) + self._newest(t.entries)
+        return sum(map(self._newest, (t.requests, t.entries, t.pauses)))
 
     def _newest(self, table: Table) -> int:
         # Not the newest alone: a slower transaction may commit an older time after it.

@@ -74,6 +74,7 @@ def request_row(request: Request) -> dict[str, Any]:
         "settled_by": request.settled_by,
         "outcome": opt_json(request.outcome),
         "valid_until": request.valid_until,
+        "frozen_at": request.frozen_at,
         **content_row(request),
     }
 
@@ -126,6 +127,7 @@ def request_from(row: Row) -> Request:
         settled_by=row["settled_by"],
         outcome=from_json(row["outcome"]),
         valid_until=row["valid_until"],
+        frozen_at=row["frozen_at"],
     )
 
 

@@ -13,9 +13,12 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 
 metadata: Final = MetaData()
+
+_DUE: Final = "status = 'pending' AND frozen_at IS NULL"
 
 actions: Final = Table(
     "actions",
@@ -71,6 +74,7 @@ requests: Final = Table(
     Column("settled_by", Text),
     Column("outcome", Text),
     Column("valid_until", BigInteger),
+    Column("frozen_at", BigInteger),
     Index("requests_by_action", "action_id", "ask", unique=True),
     Index("requests_by_deadline", "status", "expires_at", "id"),
     Index("requests_by_age", "status", "asked_at", "id"),
@@ -81,6 +85,14 @@ requests: Final = Table(
     Index("requests_by_thread", "thread", "status", "expires_at", "id"),
     Index("requests_by_time", "asked_at", "id"),
     Index("requests_by_change", "changed_at"),
+    Index("requests_by_validity", "status", "valid_until"),
+    Index("requests_by_freeze", "frozen_at"),
+    Index(
+        "requests_due",
+        "expires_at",
+        sqlite_where=text(_DUE),
+        postgresql_where=text(_DUE),
+    ),
 )
 
 votes: Final = Table(
@@ -241,4 +253,34 @@ deliveries: Final = Table(
     Index("deliveries_by_request", "request_id", "channel", "recipient", "seq"),
     Index("deliveries_by_state", "state", "queued_at", "id"),
     Index("deliveries_by_age", "queued_at", "id"),
+)
+
+pauses: Final = Table(
+    "pauses",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text),
+    Column("thread", Text),
+    Column("tool", Text),
+    Column("reason", Text),
+    Column("paused_by", Text, nullable=False),
+    Column("paused_at", BigInteger, nullable=False),
+    Column("lifted_by", Text),
+    Column("lifted_at", BigInteger),
+    Column("changed_at", BigInteger, nullable=False),
+    Index("pauses_by_end", "lifted_at", "paused_at"),
+    Index("pauses_by_change", "changed_at"),
+)
+
+stalled: Final = Table(
+    "stalled",
+    metadata,
+    Column("action_id", Text, primary_key=True),
+    Column("thread", Text, nullable=False),
+    Column("agent", Text),
+    Column("tool", Text, nullable=False),
+    Column("pause_id", Text),  # NULL: lifted, the thread is to be woken
+    Column("since", BigInteger, nullable=False),
+    Index("stalled_by_pause", "pause_id", "thread"),
+    Index("stalled_by_thread", "thread"),
 )

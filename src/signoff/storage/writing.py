@@ -14,7 +14,6 @@ from sqlalchemy import (
     Update,
     UpdateBase,
     bindparam,
-    case,
     distinct,
     func,
     literal,
@@ -34,6 +33,7 @@ from signoff.ports import KnownTool, Ruled
 from signoff.storage import rows
 from signoff.storage import tables as t
 from signoff.storage.outbox import Telling
+from signoff.storage.pausing import PausesWriting, after, shared_lock
 from signoff.storage.reading import SqlReading
 from signoff.storage.stages import StageWriting
 
@@ -49,7 +49,7 @@ _SEAL: Final = (
 )
 
 
-class SqlWriting(StageWriting, SqlReading, Telling):
+class SqlWriting(StageWriting, SqlReading, Telling, PausesWriting):
     """The moves of the port, in the transaction of `connection`."""
 
     def __init__(self, connection: Connection, offset: int, thread: str) -> None:
@@ -57,12 +57,13 @@ class SqlWriting(StageWriting, SqlReading, Telling):
         self._thread = thread
         self._facts: list[Fact] = []
         self._insert = _INSERTS[connection.dialect.name]
+        lock = shared_lock(connection.dialect.name)
         # The upsert takes the thread's row lock and reads the clock after the wait.
         opened = connection.execute(
             text(
                 "INSERT INTO chains (thread, seq, head) VALUES (:thread, 0, :head) "  # noqa: S608 - our clock
                 "ON CONFLICT (thread) DO UPDATE SET thread = excluded.thread "
-                f"RETURNING seq, head, {self._clock} AS clock"
+                f"RETURNING seq, head, {lock} AS shared, {self._clock} AS clock"
             ),
             {"thread": thread, "head": ledger.GENESIS},
         ).one()
@@ -105,15 +106,13 @@ class SqlWriting(StageWriting, SqlReading, Telling):
         return self._added(t.votes, rows.vote_row(vote))
 
     def touch_request(self, request: Request) -> bool:
-        return self._changed(
-            self._pending(request).values(changed_at=_after(self._now))
-        )
+        return self._changed(self._pending(request).values(changed_at=after(self._now)))
 
     def amend_request(self, request: Request, *, was: Request) -> bool:
         life.step(was.status, "repropose")
         return self._changed(
             self._pending(was).values(
-                **rows.content_row(request), changed_at=_after(self._now)
+                **rows.content_row(request), changed_at=after(self._now)
             )
         )
 
@@ -129,7 +128,9 @@ class SqlWriting(StageWriting, SqlReading, Telling):
         columns = t.requests.c
         statement = self._pending(request, in_time=not late)
         if to is Status.EXPIRED:
-            statement = statement.where(columns.expires_at <= self._sql_now())
+            statement = statement.where(
+                columns.expires_at <= self._sql_now(), columns.frozen_at.is_(None)
+            )
         valid = request.terms.valid_for
         until = (
             None if valid is None or to is not Status.APPROVED else self._now + valid
@@ -141,7 +142,7 @@ class SqlWriting(StageWriting, SqlReading, Telling):
                 settled_by=by,
                 outcome=rows.to_json(outcome),
                 valid_until=until,
-                changed_at=_after(self._now),
+                changed_at=after(self._now),
             )
         )
 
@@ -252,7 +253,10 @@ class SqlWriting(StageWriting, SqlReading, Telling):
             columns.digest == request.digest,
         )
         if in_time:
-            statement = statement.where(columns.expires_at > self._sql_now())
+            stands_still = columns.frozen_at.is_not(None)
+            statement = statement.where(
+                (columns.expires_at > self._sql_now()) | stands_still
+            )
         return statement
 
     def _approved(self, request: Request) -> Exists:
@@ -302,9 +306,3 @@ class SqlWriting(StageWriting, SqlReading, Telling):
             statement, values or {}, execution_options={"preserve_rowcount": True}
         )
         return bool(result.rowcount == 1)
-
-
-def _after(now: int) -> ColumnElement[int]:
-    """Now, but past the row's last change even where the clock stood or went back."""
-    last = t.requests.c.changed_at
-    return case((last >= now, last + 1), else_=now)
