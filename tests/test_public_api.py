@@ -34,7 +34,9 @@ PUBLIC = {
     "reversible",
 }
 METHODS = {
+    "agreement": "(request_id)",
     "allowed": "(action, ruling)",
+    "assign": "(request_id, *, to, by)",
     "audit": "()",
     "authenticate": "(secret, *, channel)",
     "begin": "(request)",
@@ -45,7 +47,9 @@ METHODS = {
     "close": "()",
     "count": "(wanted=None)",
     "create_token": "(principal, *, kind=person, groups=(), expires_in=None, by=None)",
-    "decide": "(request_id, decision, *, by, digest)",
+    "decide": "(request_id, decision, *, by, digest, behalf=None)",
+    "delegate": ("(to, *, ends, by, starts=None, delegator=None, reason=None)"),
+    "delegations": "()",
     "done_waking": "(wakeup)",
     "entry_of": "(request)",
     "expire_due": "()",
@@ -56,11 +60,13 @@ METHODS = {
     "history": "(request_id)",
     "journal": "(*, thread=None, state=None, limit=100)",
     "know_tools": "(tools)",
+    "lent_to": "(person)",
     "look_again": "(entry)",
     "now": "()",
     "pending": "(wanted=None)",
     "propose": "(action, asked, *, ruling=None)",
     "publish": "(policy)",
+    "revoke_delegation": "(delegation_id, *, by)",
     "revoke_token": "(token_id, *, by=None)",
     "rule": "(action)",
     "settle": "(entry, *, happened, note='', by)",
@@ -100,7 +106,8 @@ def test_methods() -> None:
         if not name.startswith("_")
     }
     assert methods == METHODS
-    assert written(Signoff) == "(url, *, policy=None, lease=None, clock=None)".replace(
+    made = "(url, *, policy=None, lease=None, directory='tokens', clock=None)"
+    assert written(Signoff) == made.replace(
         "lease=None",
         f"lease={inspect.signature(Signoff).parameters['lease'].default!r}",
     )

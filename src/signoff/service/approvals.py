@@ -13,18 +13,20 @@ from signoff.domain.errors import WorldError
 from signoff.domain.policy import Policy
 from signoff.ports import Store
 from signoff.service.acting import DEFAULT_LEASE, Acting
+from signoff.service.agreeing import Agreeing
 from signoff.service.answering import Answering
 from signoff.service.audit import Audit, audit
 from signoff.service.identities import Identities
 from signoff.service.looking import Looking
 from signoff.service.pulse import Pulse
+from signoff.service.reach import Directory
 from signoff.service.recorder import Recorder
 from signoff.service.upkeep import Upkeep
 
 log: Final = logging.getLogger("signoff")
 
 
-class Approvals(Acting, Answering, Looking, Identities, Upkeep):
+class Approvals(Acting, Answering, Agreeing, Looking, Identities, Upkeep):
     """Everything that signoff does, synchronous; `aio` has the same for async callers.
 
     Attributes:
@@ -38,8 +40,9 @@ class Approvals(Acting, Answering, Looking, Identities, Upkeep):
         *,
         policy: Policy | None = None,
         lease: timedelta = DEFAULT_LEASE,
+        directory: Directory = "tokens",
     ) -> None:
-        super().__init__(store, policy=policy, lease=lease)
+        super().__init__(store, policy=policy, lease=lease, directory=directory)
         self._at_exit = partial(_write_the_rest, weakref.ref(self._recorder))
         atexit.register(self._at_exit)
         # Not at exit: a collector may run this anywhere, so it must not wait.

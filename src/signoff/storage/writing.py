@@ -33,6 +33,7 @@ from signoff.domain.requests import Request, Status, Vote
 from signoff.ports import KnownTool, Ruled
 from signoff.storage import rows
 from signoff.storage import tables as t
+from signoff.storage.delegating import WritingDelegations
 from signoff.storage.reading import SqlReading
 
 _INSERTS: Final[Mapping[str, Callable[[Any], sqlite.Insert]]] = {
@@ -47,7 +48,7 @@ _SEAL: Final = (
 )
 
 
-class SqlWriting(SqlReading):
+class SqlWriting(WritingDelegations, SqlReading):
     """The moves of the port, in the transaction of `connection`."""
 
     def __init__(self, connection: Connection, offset: int, thread: str) -> None:
@@ -141,6 +142,11 @@ class SqlWriting(SqlReading):
                 valid_until=until,
                 changed_at=_after(self._now),
             )
+        )
+
+    def assign_request(self, request: Request, to: str | None) -> bool:
+        return self._changed(
+            self._pending(request).values(assignee=to, changed_at=_after(self._now))
         )
 
     def add_entry(self, entry: Entry, *, request: Request | None) -> bool:
@@ -254,10 +260,14 @@ class SqlWriting(SqlReading):
         return statement
 
     def _approved(self, request: Request) -> Exists:
-        """Approved, still valid, unchanged, by enough people who saw this digest."""
+        """Approved, still valid, unchanged, by enough people who saw this digest.
+
+        Which people those must be is the domain's rule; this is its lower bound.
+        """
         r, v = t.requests.c, t.votes.c
-        agreed = (
-            select(func.count(distinct(v.principal)))
+        least = request.terms.approvals
+        people, rights = (
+            select(func.count(distinct(who)))
             .where(
                 v.request_id == r.id,
                 v.revision == r.revision,
@@ -265,6 +275,7 @@ class SqlWriting(SqlReading):
                 v.kind.in_(("approve", "edit")),
             )
             .scalar_subquery()
+            for who in (v.principal, func.coalesce(v.behalf, v.principal))
         )
         return (
             select(literal(1))
@@ -273,7 +284,8 @@ class SqlWriting(SqlReading):
                 r.status == Status.APPROVED.value,
                 r.digest == request.digest,
                 (r.valid_until.is_(None)) | (r.valid_until > self._sql_now()),
-                agreed >= request.terms.approvals,
+                people >= least,
+                rights >= least,
             )
             .exists()
         )
