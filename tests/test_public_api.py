@@ -34,7 +34,9 @@ PUBLIC = {
     "reversible",
 }
 METHODS = {
+    "agreement": "(request_id)",
     "allowed": "(action, ruling)",
+    "assign": "(request_id, *, to, by)",
     "audit": "()",
     "authenticate": "(secret, *, channel)",
     "begin": "(request)",
@@ -45,8 +47,10 @@ METHODS = {
     "close": "()",
     "count": "(wanted=None)",
     "create_token": "(principal, *, kind=person, groups=(), expires_in=None, by=None)",
+    "decide": "(request_id, decision, *, by, digest, behalf=None)",
     "declare_stages": "(thread, names)",
-    "decide": "(request_id, decision, *, by, digest)",
+    "delegate": "(to, *, ends, by, starts=None, delegator=None, reason=None)",
+    "delegations": "()",
     "deliver_due": "(outlets)",
     "deliveries": "(*, state=None, limit=100)",
     "done_waking": "(wakeup)",
@@ -61,20 +65,29 @@ METHODS = {
     "keep": "(kept_id, *, thread, stage, value)",
     "kept": "(kept_id)",
     "know_tools": "(tools)",
+    "known_pauses": "(action)",
+    "lent_to": "(person)",
+    "lift": "(pause_id, *, by)",
     "look_again": "(entry)",
     "next_delivery": "(outlets)",
     "now": "()",
+    "pause": "(*, by, agent=None, thread=None, tool=None, reason=None)",
+    "pauses": "(*, active=True)",
+    "pauses_on": "(action)",
     "pending": "(wanted=None)",
     "policy_log": "(*, limit=100)",
     "policy_version": "(start)",
     "propose": "(action, asked, *, ruling=None)",
     "publish": "(policy)",
     "retry_delivery": "(delivery_id)",
+    "revoke_delegation": "(delegation_id, *, by)",
     "revoke_token": "(token_id, *, by=None)",
     "rule": "(action)",
     "settle": "(entry, *, happened, note='', by)",
-    "stages": "(thread)",
     "simulate": "(policy, *, since, agent=None, seconds_per_decision=None, examples=3)",
+    "stages": "(thread)",
+    "stall": "(action, tool=None)",
+    "stalled": "()",
     "standing": "(action_id)",
     "thread": "(thread)",
     "tokens": "()",
@@ -111,7 +124,8 @@ def test_methods() -> None:
         if not name.startswith("_")
     }
     assert methods == METHODS
-    assert written(Signoff) == "(url, *, policy=None, lease=None, clock=None)".replace(
+    made = "(url, *, policy=None, lease=None, directory='tokens', clock=None)"
+    assert written(Signoff) == made.replace(
         "lease=None",
         f"lease={inspect.signature(Signoff).parameters['lease'].default!r}",
     )

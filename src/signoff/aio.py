@@ -7,13 +7,14 @@ other people's threads. A test holds names and signatures equal.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import ParamSpec, TypeVar
 
 import anyio.to_thread
 
 from signoff.domain.actions import Action
+from signoff.domain.delegations import Delegation, Lent
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event
 from signoff.domain.notices import Delivery, DeliveryState
@@ -24,6 +25,7 @@ from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Decision, Request, Vote
 from signoff.domain.simulation import Simulation
 from signoff.domain.stages import Kept, Stage
+from signoff.domain.voting import Progress
 from signoff.ports import Filter, KnownTool, Outlets, Page, Wakeup
 from signoff.service import Approvals
 from signoff.service.audit import Audit
@@ -80,11 +82,54 @@ class AsyncApprovals:
         return await self._run(self.sync.know_tools, tools)
 
     async def decide(
-        self, request_id: str, decision: Decision, *, by: Principal, digest: str | None
+        self,
+        request_id: str,
+        decision: Decision,
+        *,
+        by: Principal,
+        digest: str | None,
+        behalf: str | None = None,
     ) -> Request:
         return await self._run(
-            self.sync.decide, request_id, decision, by=by, digest=digest
+            self.sync.decide, request_id, decision, by=by, digest=digest, behalf=behalf
         )
+
+    async def agreement(self, request_id: str) -> Progress:
+        return await self._run(self.sync.agreement, request_id)
+
+    async def assign(
+        self, request_id: str, *, to: str | None, by: Principal
+    ) -> Request:
+        return await self._run(self.sync.assign, request_id, to=to, by=by)
+
+    async def delegate(
+        self,
+        to: str,
+        *,
+        ends: datetime,
+        by: Principal,
+        starts: datetime | None = None,
+        delegator: str | None = None,
+        reason: str | None = None,
+    ) -> Delegation:
+        return await self._run(
+            self.sync.delegate,
+            to,
+            ends=ends,
+            by=by,
+            starts=starts,
+            delegator=delegator,
+            reason=reason,
+        )
+
+    async def delegations(self) -> Sequence[Delegation]:
+        return await self._run(self.sync.delegations)
+
+    async def revoke_delegation(self, delegation_id: str, *, by: Principal) -> None:
+        return await self._run(self.sync.revoke_delegation, delegation_id, by=by)
+
+    async def lent_to(self, person: str) -> Sequence[Lent]:
+        return await self._run(self.sync.lent_to, person)
 
     async def cancel(self, request_id: str, *, by: Principal, reason: str) -> Request:
         return await self._run(self.sync.cancel, request_id, by=by, reason=reason)

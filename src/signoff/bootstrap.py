@@ -13,6 +13,7 @@ from signoff.domain.policy import Policy
 from signoff.domain.rules import Rule
 from signoff.service import Approvals
 from signoff.service.acting import DEFAULT_LEASE
+from signoff.service.reach import Directory, read_directory
 from signoff.storage import open_store
 
 
@@ -26,10 +27,13 @@ class Signoff(Approvals):
             policy under which its request was made. One that was loaded from a file is
             recorded in the ledger, if the file changed.
         lease: How long a worker may stay silent before its call counts as lost.
+        directory: Who is known. `tokens`: everybody with a token, so that reviewers who
+            could never suffice are refused when asked. `open`: the application vouches
+            for people without tokens too, so that a request only says so.
         clock: For tests that move time.
 
     Raises:
-        InvalidSetting: The address is no store's.
+        InvalidSetting: The address is no store's, or there is no such directory.
         StorageUnavailable: The database can't be opened.
         SchemaTooNew: A newer signoff migrated it.
     """
@@ -40,15 +44,18 @@ class Signoff(Approvals):
         *,
         policy: Policy | Sequence[Rule] | None = None,
         lease: str | timedelta = DEFAULT_LEASE,
+        directory: Directory = "tokens",
         clock: Clock | None = None,
     ) -> None:
         rules = (
             policy if policy is None or isinstance(policy, Policy) else Policy(policy)
         )
+        known = read_directory(directory)
         super().__init__(
             open_store(url, clock=clock),
             policy=rules,
             lease=duration(lease, name="lease"),
+            directory=known,
         )
         if rules is not None and rules.source is not None:
             self.publish(rules)

@@ -22,6 +22,10 @@ LEAVES: list[SignoffError] = [
     errors.InvalidEdit("req_1", ("args.n: 'x' is not of type 'number'",)),
     errors.NotAuthenticated(),
     errors.NotAllowed("eve", "req_1 is decided by: finance."),
+    errors.NobodyCanApprove(
+        "pay", "two of finance", needed=2, able=1, reviewers=("finance",)
+    ),
+    errors.DelegationNotFound("dlg_1"),
     errors.NoCheckpointer("checkpointer"),
     errors.NoCheckpointer("thread id"),
     errors.BlocksEventLoop("gate", "agate"),

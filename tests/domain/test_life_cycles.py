@@ -1,12 +1,16 @@
 """The two tables of the life cycles, and the arithmetic of votes."""
 
+from dataclasses import replace
+
 import pytest
 
-from signoff import Policy, Principal, Status, review
+from signoff import Policy, Principal, Request, Rule, Status, review
 from signoff.domain import journal, requests
+from signoff.domain.agreement import Quorum
 from signoff.domain.journal import EntryState
 from signoff.domain.principals import PrincipalKind
-from signoff.domain.requests import Terms, Vote, eligible, tally
+from signoff.domain.requests import Vote
+from signoff.domain.voting import able, tally
 from signoff.service.propose import Asked, make_request
 from tests.service.making import call
 
@@ -47,8 +51,7 @@ def test_what_is_settled_does_not_move(status: Status, move: str) -> None:
     ],
 )
 def test_tally(needed: int, votes: str, status: Status) -> None:
-    policy = Policy([review("pay", approvals=needed)])
-    request = make_request(call(), policy.decide(call()), Asked(), now=1, ask=1)
+    request = asked(review("pay", approvals=needed))
     kinds = {"+": "approve", "-": "reject", "e": "edit", "r": "respond"}
     cast = [
         Vote(
@@ -65,6 +68,12 @@ def test_tally(needed: int, votes: str, status: Status) -> None:
     assert tally(request, cast) is status
 
 
+def asked(rule: Rule) -> Request:
+    """A request under one rule; uma is the user, clerk the agent."""
+    ruling = Policy([rule]).decide(call())
+    return make_request(call(), ruling, Asked(), now=1, ask=1)
+
+
 @pytest.mark.row("B8")
 def test_eligible_counts_people_who_could() -> None:
     known = [
@@ -74,7 +83,11 @@ def test_eligible_counts_people_who_could() -> None:
         Principal(id="uma", groups=frozenset({"finance"})),
         Principal(id="bot", kind=PrincipalKind.AGENT),
     ]
-    assert eligible(Terms(), "uma", known) == 2
-    assert eligible(Terms(self_approval=True), "uma", known) == 3
-    assert eligible(Terms(reviewers=("finance",)), "uma", known) == 1
-    assert eligible(Terms(reviewers=("bob", "finance")), None, known) == 3
+    request = asked(review("pay"))
+    finance, some = ("finance",), ("bob", "finance")
+    assert able(request, Quorum(), known) == 2
+    assert able(asked(review("pay", self_approval=True)), Quorum(), known) == 3
+    assert able(request, Quorum(reviewers=finance), known) == 1
+    assert able(request, Quorum(reviewers=finance), known, also=("bob",)) == 2
+    assert able(replace(request, user=None), Quorum(reviewers=some), known) == 3
+    assert able(replace(request, agent="bob"), Quorum(), known) == 1

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from signoff import Policy, Rule, Signoff
+from signoff.service.reach import Directory
 from signoff.testing import MovableClock
 
 Opener = Callable[..., Signoff]
@@ -22,9 +23,19 @@ def open_signoff(database_url: str, clock: MovableClock) -> Iterator[Opener]:
     """Opens a Signoff on this test's database, with the rules that the test gives."""
     with ExitStack() as opened:
 
-        def opener(*rules: Rule, lease: timedelta | str = "30s") -> Signoff:
+        def opener(
+            *rules: Rule,
+            lease: timedelta | str = "30s",
+            directory: Directory = "tokens",
+        ) -> Signoff:
             policy = Policy(rules) if rules else None
-            so = Signoff(database_url, policy=policy, lease=lease, clock=clock)
+            so = Signoff(
+                database_url,
+                policy=policy,
+                lease=lease,
+                directory=directory,
+                clock=clock,
+            )
             opened.callback(so.close)
             return so
 

@@ -1,6 +1,7 @@
 """The audit finds what somebody with the database did to it."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -40,14 +41,35 @@ TAMPERINGS = {
         SET terms = replace(terms, '"approvals":1', '"approvals":7')""",
         "other terms",
     ),
+    "assignee": ("UPDATE requests SET assignee = 'x'", "has it assigned to x"),
+    "vote": ("UPDATE votes SET principal = 'x'", "has this approve by x"),
+    "vote's right": ("UPDATE votes SET behalf = 'x'", "approve by ann, the ledger"),
+    "vote's groups": (
+        """UPDATE votes SET "groups" = '["cfo"]' WHERE kind = 'approve'""",
+        "approve by ann, the table doesn't",
+    ),
+    "vote gone": ("DELETE FROM votes", "the ledger has this approve by ann"),
+    "lent to another": ("UPDATE delegations SET delegate = 'x'", "another delegation"),
+    "lent for longer": (
+        "UPDATE delegations SET ends_at = ends_at + 1",
+        "another delegation",
+    ),
+    "lent again": ("UPDATE delegations SET revoked_at = NULL", "another delegation"),
+    "loan gone": ("DELETE FROM delegations", "another delegation"),
+    "forged loan": (
+        """INSERT INTO delegations SELECT 'dlg_f', 'cfo', 'eve', '[]', starts_at,
+        ends_at, reason, made_by, made_at, NULL, NULL FROM delegations""",
+        "dlg_f: the table has another delegation",
+    ),
+    "unreadable loan": ("UPDATE delegations SET \"groups\" = 'x'", "can't be read"),
     "unreadable": ("UPDATE requests SET args = 'x'", "can't be read"),
     "gone": ("DELETE FROM requests", "the table lost it"),
     "forged": (
         """INSERT INTO requests SELECT 'req_f', kind, 'act_f', ask, 'thread-f', agent,
         user_id, team, tool, args, proposed, schema, description, digest, revision,
         status, risk, risk_rank, rule, policy_version, terms, note, asked_at,
-        expires_at, changed_at, settled_at, settled_by, outcome, valid_until
-        FROM requests WHERE status = 'approved'""",
+        expires_at, changed_at, settled_at, settled_by, outcome, valid_until,
+        assignee FROM requests WHERE status = 'approved'""",
         "never saw it asked",
     ),
     "entry": ("UPDATE entries SET state = 'failed'", "the table says failed"),
@@ -77,6 +99,8 @@ def told(so: Signoff) -> Signoff:
     so.declare_stages("thread-3", ["plan", "publish"])
     so.keep("stg_1", thread="thread-3", stage="plan", value={"cost": 1})
     say(so, ask(so, call(thread="thread-2")), Reject(reason="no"), BOB)
+    lent = so.delegate("bob", ends=datetime(2100, 1, 1, tzinfo=UTC), by=ANN)
+    so.revoke_delegation(lent.id, by=ANN)
     return so
 
 

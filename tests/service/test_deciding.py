@@ -20,6 +20,7 @@ from signoff.domain.errors import (
     DecisionNotOffered,
     DigestMismatch,
     InvalidSetting,
+    NobodyCanApprove,
     NotAllowed,
     NotAuthenticated,
     PayloadRefused,
@@ -281,7 +282,11 @@ def test_too_few_reviewers_are_named_when_asked(open_signoff: Opener) -> None:
     so.create_token("ann", groups=["finance"])
     so.create_token("uma", groups=["finance"])  # on whose behalf it runs
     so.create_token("bot", groups=["finance"], kind=PrincipalKind.AGENT)
-    note = ask(so).note
+    with pytest.raises(NobodyCanApprove, match="token create NAME --group finance"):
+        ask(so)
+    assert so.count() == 0
+    mixed = open_signoff(*so.policy.rules, directory="open") if so.policy else so
+    note = ask(mixed).note
     assert note is not None
     assert "needs 2 approval(s), but only 1 of the people with a token" in note
     so.create_token("bob", groups=["finance"])

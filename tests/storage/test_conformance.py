@@ -10,6 +10,7 @@ import pytest
 from signoff import Filter, Status
 from signoff.clock import Clock, wall_us
 from signoff.domain.actions import ToolTraits
+from signoff.domain.agreement import Quorum
 from signoff.domain.errors import InvalidSetting, PayloadRefused
 from signoff.domain.journal import EntryState
 from signoff.domain.ledger import GENESIS, Fact, verify
@@ -147,7 +148,8 @@ def test_deadlines_are_the_databases(database_url: str) -> None:
 @pytest.mark.row("B3", "I3")
 def test_an_entry_needs_enough_votes_on_this_digest(store: SqlStore) -> None:
     made = fresh(store)
-    made = replace(made, terms=replace(made.terms, approvals=2))
+    two = ((Quorum(approvals=2),),)
+    made = replace(made, terms=replace(made.terms, agreement=two))
     old = replace(vote(made, "cat"), revision=0, digest="old")
     entry = running_entry(made, worker="w", now=1, lease=1)
     with store.writing(made.thread) as tx:
@@ -158,6 +160,8 @@ def test_an_entry_needs_enough_votes_on_this_digest(store: SqlStore) -> None:
         assert not tx.add_entry(entry, request=made)  # one approval of two
         tx.add_vote(vote(made, "ann", "edit"))
         assert not tx.add_entry(entry, request=made)  # the same person
+        tx.add_vote(replace(vote(made, "cid"), behalf="ann"))
+        assert not tx.add_entry(entry, request=made)  # another, by the same right
         tx.add_vote(vote(made, "bob"))
         assert not tx.add_entry(entry, request=replace(made, digest="d"))
         assert tx.add_entry(entry, request=made)

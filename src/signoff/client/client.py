@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from signoff.client.agreeing import AgreeingClient
 from signoff.client.documents import (
     read_delivery,
     read_entry,
@@ -21,10 +22,10 @@ from signoff.client.documents import (
     read_stage,
     read_token,
     read_tool,
+    read_vote,
 )
 from signoff.client.transport import (
     AUDIT_TIMEOUT,
-    Transport,
     escaped,
     is_segment,
     request_path,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from signoff.domain.policy import Policy
 
 
-class Client(Transport):
+class Client(AgreeingClient):
     """A signoff server, as the identity of a token.
 
     It has the methods of `Approvals` with the same results and errors. Where those
@@ -79,9 +80,17 @@ class Client(Transport):
     # What people do.
 
     def decide(
-        self, request_id: str, decision: Decision, *, digest: str | None
+        self,
+        request_id: str,
+        decision: Decision,
+        *,
+        digest: str | None,
+        behalf: str | None = None,
     ) -> Request:
         """Take a decision; `digest` is that of what was shown.
+
+        It is by the identity's own right, else by one that somebody lends it now; with
+        `behalf`, by that person's.
 
         Returns:
             The request as it stands now: settled, or still gathering approvals.
@@ -95,7 +104,7 @@ class Client(Transport):
         if isinstance(decision, Edit):
             _check_exact(request_id, decision)
         said = {field.name: getattr(decision, field.name) for field in fields(decision)}
-        body = {"type": decision.kind, "digest": digest, **said}
+        body = {"type": decision.kind, "digest": digest, "behalf": behalf, **said}
         return read_request(self._post(request_path(request_id, "/decisions"), body))
 
     def cancel(self, request_id: str, *, reason: str) -> Request:
@@ -151,7 +160,7 @@ class Client(Transport):
     def votes(self, request_id: str) -> Sequence[Vote]:
         """What was said on a request so far, oldest first."""
         found = self._get(request_path(request_id, "/votes"))
-        return [read_plain(Vote, data) for data in found]
+        return [read_vote(data) for data in found]
 
     def history(self, request_id: str) -> Sequence[Event]:
         """Everything that happened about a request and its effect, oldest first."""

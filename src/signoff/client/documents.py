@@ -8,12 +8,20 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from signoff.domain.actions import ToolTraits
+from signoff.domain.delegations import Delegation, Lent
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event, Fact
 from signoff.domain.notices import Delivery, DeliveryState
 from signoff.domain.policy_changes import Published, Recorded, read_change
 from signoff.domain.principals import Principal, PrincipalKind, Token
-from signoff.domain.requests import Request, RequestKind, Status, Terms
+from signoff.domain.requests import (
+    Request,
+    RequestKind,
+    Status,
+    Terms,
+    Vote,
+    read_terms,
+)
 from signoff.domain.simulation import (
     Effort,
     Example,
@@ -23,6 +31,7 @@ from signoff.domain.simulation import (
     ToolMoves,
 )
 from signoff.domain.stages import Stage, StageState
+from signoff.domain.voting import Alternative, Progress
 from signoff.ports import KnownTool
 
 T = TypeVar("T")
@@ -35,20 +44,40 @@ def read_plain(kind: Callable[..., T], data: Mapping[str, Any], /, **read: objec
 
 
 def read_request(data: Mapping[str, Any]) -> Request:
-    terms = data["terms"]
-    reviewers = terms["reviewers"]
+    names = {field.name for field in fields(Terms)}
+    terms = {name: value for name, value in data["terms"].items() if name in names}
     return read_plain(
         Request,
         data,
         kind=RequestKind(data["kind"]),
         status=Status(data["status"]),
-        terms=read_plain(
-            Terms,
-            terms,
-            reviewers=None if reviewers is None else tuple(reviewers),
-            decisions=tuple(terms["decisions"]),
-        ),
+        terms=read_terms(terms),
     )
+
+
+def read_vote(data: Mapping[str, Any]) -> Vote:
+    groups = data["groups"]
+    return read_plain(Vote, data, groups=None if groups is None else tuple(groups))
+
+
+def read_delegation(data: Mapping[str, Any]) -> Delegation:
+    return read_plain(Delegation, data, groups=tuple(data["groups"]))
+
+
+def read_lent(data: Mapping[str, Any]) -> Lent:
+    return read_plain(Lent, data, holder=read_principal(data["holder"]))
+
+
+def read_progress(data: Mapping[str, Any]) -> Progress:
+    clauses = tuple(tuple(map(_alternative, clause)) for clause in data["clauses"])
+    return read_plain(Progress, data, clauses=clauses)
+
+
+def _alternative(data: Mapping[str, Any]) -> Alternative:
+    names = data["reviewers"]
+    reviewers = None if names is None else tuple(names)
+    people = tuple(data["people"])
+    return read_plain(Alternative, data, reviewers=reviewers, people=people)
 
 
 def read_event(data: Mapping[str, Any]) -> Event:

@@ -15,6 +15,8 @@ SignoffError
 │   ├── InvalidEdit            the edited call fits neither schema nor policy
 │   ├── NotAuthenticated       nobody, or somebody unknown
 │   ├── NotAllowed             somebody known who may not do this
+│   ├── NobodyCanApprove       reviewers that could never suffice
+│   ├── DelegationNotFound     no such delegation, or it is over
 │   ├── NoCheckpointer         a graph that could never be resumed
 │   ├── BlocksEventLoop        a gate for sync code, called from async code
 │   ├── GateNameTaken          two gates of one name at the same time
@@ -271,6 +273,55 @@ class NotAllowed(CallerError):
     def __init__(self, principal: str, reason: str) -> None:
         self.principal, self.reason = principal, reason
         super().__init__(f"{principal} may not do this: {reason}")
+
+
+class NobodyCanApprove(CallerError):
+    """Too few of the people with a token could ever approve; nothing was asked.
+
+    Attributes:
+        tool: What was to be asked about.
+        wanted: The agreement that can't be met, in words.
+        needed: How many different people its nearest alternative needs.
+        able: How many of those with a token could be counted.
+        reviewers: The groups or people of that alternative; None is any person.
+    """
+
+    code = "nobody_can_approve"
+    status = 422
+
+    def __init__(
+        self,
+        tool: str,
+        wanted: str,
+        *,
+        needed: int,
+        able: int,
+        reviewers: tuple[str, ...] | None,
+    ) -> None:
+        self.tool, self.wanted, self.reviewers = tool, wanted, reviewers
+        self.needed, self.able = needed, able
+        group = "" if reviewers is None else f" --group {reviewers[0]}"
+        super().__init__(
+            f"Nobody could ever approve {tool}: it needs {wanted}, and of the people "
+            f"with a token {able} of the {needed} needed could be counted. Nothing was "
+            f"asked and nothing runs. Add somebody with `signoff token create NAME"
+            f"{group}` and run it again; an application that vouches for people "
+            "without tokens says Signoff(..., directory='open')."
+        )
+
+
+class DelegationNotFound(CallerError):
+    """There is no such delegation, or it was revoked before."""
+
+    code = "delegation_not_found"
+    status = 404
+
+    def __init__(self, delegation_id: str) -> None:
+        self.delegation_id = delegation_id
+        super().__init__(
+            f"No delegation {delegation_id!r} that could be revoked. "
+            "`signoff delegate list` shows those there are."
+        )
 
 
 class NoCheckpointer(CallerError):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from signoff.domain.errors import InvalidSetting
+
+ADMINS: Final = "admin"
+"""The group that manages tokens and other people's delegations."""
 
 
 class PrincipalKind(StrEnum):

@@ -1,17 +1,23 @@
-"""Requests: what waits for people, what they say, and when that is enough.
+"""Requests: what waits for people, and what they say.
 
-Everything that affects a request's life cycle is in this module.
+Everything that affects a request's life cycle is in this module; who may decide, and
+when that is enough, is in `voting`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Final
 
-from signoff.domain.errors import NotAllowed
-from signoff.domain.principals import Principal, PrincipalKind
+from signoff.domain.agreement import (
+    Agreement,
+    Quorum,
+    least,
+    named,
+    read_agreement,
+)
 
 
 class Status(StrEnum):
@@ -103,17 +109,47 @@ class Terms:
     """Who must agree and how, copied from the rule when the request was made.
 
     Attributes:
-        reviewers: Groups or people who may decide; None is any person.
+        agreement: Clauses that must all be met, each by any one of its alternatives.
+        escalated: Groups or people who may decide as well; they count everywhere.
+        denials: How many different people must reject to end it.
         valid_for: Microseconds that an approval may wait to be used; None is no limit.
     """
 
-    approvals: int = 1
-    reviewers: tuple[str, ...] | None = None
+    agreement: Agreement = ((Quorum(),),)
+    escalated: tuple[str, ...] = ()
+    denials: int = 1
     decisions: tuple[str, ...] = ("approve", "reject", "edit", "respond")
     self_approval: bool = False
     attempts: int = 1
     idempotent: bool = False
     valid_for: int | None = None
+
+    @property
+    def reviewers(self) -> tuple[str, ...] | None:
+        """Everybody named, the escalated too; None if any person may decide."""
+        names = named(self.agreement)
+        return None if names is None else (*dict.fromkeys((*names, *self.escalated)),)
+
+    @property
+    def approvals(self) -> int:
+        """The least number of different people who could approve it."""
+        return least(self.agreement)
+
+
+def read_terms(data: Mapping[str, Any]) -> Terms:
+    """Terms as they were written, also when there was one quorum without a name.
+
+    Raises:
+        PolicyError: The agreement is none.
+    """
+    values = dict(data)
+    if "agreement" not in values:
+        only = {name: values.pop(name) for name in ("approvals", "reviewers")}
+        values["agreement"] = [[only]]
+    values["agreement"] = read_agreement(values["agreement"])
+    values["escalated"] = tuple(values.get("escalated", ()))
+    values["decisions"] = tuple(values["decisions"])
+    return Terms(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +157,11 @@ class Vote:
     """What one person said on one revision of a request.
 
     Attributes:
+        principal: Who said it.
         at: Microseconds since 1970 UTC on the database clock.
+        behalf: For whom, by that person's right; None is by their own.
+        groups: The groups by which it counted then; None is from before they were
+            kept, when every vote counted for all that its request named.
     """
 
     request_id: str
@@ -132,6 +172,18 @@ class Vote:
     channel: str
     digest: str
     reason: str | None = None
+    behalf: str | None = None
+    groups: tuple[str, ...] | None = None
+
+    @property
+    def right(self) -> str:
+        """Whose right it is."""
+        return self.principal if self.behalf is None else self.behalf
+
+    @property
+    def approves(self) -> bool:
+        """Whether it is a yes to what it saw, or to what it made of it."""
+        return self.kind in {"approve", "edit"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +206,7 @@ class Request:
         valid_until: An approval that isn't used by then lapses.
         frozen_at: Since when a pause stops its deadlines; both move by that time when
             the pause is lifted.
+        assignee: Who was asked to decide it; others who may decide still may.
     """
 
     id: str
@@ -185,6 +238,7 @@ class Request:
     outcome: Mapping[str, Any] | None = None
     valid_until: int | None = None
     frozen_at: int | None = None
+    assignee: str | None = None
 
     @property
     def edited(self) -> bool:
@@ -210,63 +264,3 @@ def shown(request: Request) -> dict[str, Any]:
         "args": request.args,
         "policy": request.policy_version,
     }
-
-
-def check_may_decide(request: Request, by: Principal, *, approving: bool) -> None:
-    """Whether this identity may decide on this request at all.
-
-    Raises:
-        NotAllowed: With what would be needed.
-    """
-    if by.kind is not PrincipalKind.PERSON:
-        raise NotAllowed(by.id, f"decisions are made by people, not by a {by.kind}.")
-    terms = request.terms
-    if approving and by.id == request.user and not terms.self_approval:
-        raise NotAllowed(by.id, "it runs on your behalf, so somebody else approves it.")
-    if terms.reviewers is not None and not by.answers_to(terms.reviewers):
-        names = ", ".join(terms.reviewers)
-        raise NotAllowed(by.id, f"{request.id} is decided by: {names}.")
-
-
-def check_may_cancel(request: Request, by: Principal) -> None:
-    """Whether this identity may withdraw a request.
-
-    The agent that asked, the user on whose behalf it asked, a reviewer, and services.
-
-    Raises:
-        NotAllowed: With who may.
-    """
-    if by.kind is PrincipalKind.SERVICE or by.id in {request.agent, request.user}:
-        return
-    reviewers = request.terms.reviewers
-    reviews = reviewers is None or by.answers_to(reviewers)
-    if by.kind is PrincipalKind.AGENT or not reviews:
-        raise NotAllowed(
-            by.id,
-            f"{request.id} is withdrawn by its agent, its user or its reviewers.",
-        )
-
-
-def tally(request: Request, votes: Iterable[Vote]) -> Status:
-    """Where these votes on the current revision take a request. One deny ends it."""
-    counted = [v for v in votes if v.revision == request.revision]
-    if any(vote.kind == "reject" for vote in counted):
-        return step(Status.PENDING, "reject")
-    if any(vote.kind == "respond" for vote in counted):
-        return step(Status.PENDING, "respond")
-    approving = {v.principal for v in counted if v.kind in {"approve", "edit"}}
-    if len(approving) >= request.terms.approvals:
-        return step(Status.PENDING, "approve")
-    return step(Status.PENDING, "vote")
-
-
-def eligible(terms: Terms, user: str | None, known: Iterable[Principal]) -> int:
-    """How many of the known people could approve a request with these terms."""
-    able = {
-        person.id
-        for person in known
-        if person.kind is PrincipalKind.PERSON
-        and (terms.self_approval or person.id != user)
-        and (terms.reviewers is None or person.answers_to(terms.reviewers))
-    }
-    return len(able)

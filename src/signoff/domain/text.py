@@ -27,6 +27,12 @@ def storable(text: str) -> str:
     )
 
 
+def joined(*notes: str | None) -> str | None:
+    """The notes there are as one; each once, and safe to store."""
+    said = dict.fromkeys(storable(note) for note in notes if note is not None)
+    return "; ".join(said) if said else None
+
+
 def count_hidden(text: str) -> int:
     """How many characters of a text a reader would not see as they are."""
     return sum(1 for c in text if is_hidden(c))

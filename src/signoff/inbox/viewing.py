@@ -11,8 +11,9 @@ from signoff.domain.duration import in_words
 from signoff.domain.errors import NotAllowed
 from signoff.domain.ledger import Event
 from signoff.domain.principals import Principal
-from signoff.domain.requests import Request, Status, Vote, check_may_decide
+from signoff.domain.requests import Request, Status, Vote
 from signoff.domain.text import reveal
+from signoff.domain.voting import check_may_decide
 from signoff.inbox.desk import Desk
 from signoff.inbox.looking import Case, Line, Seen, is_filtered
 from signoff.inbox.outcome import approvals, since, what_happened

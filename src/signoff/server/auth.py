@@ -11,12 +11,11 @@ from starlette.requests import HTTPConnection
 
 from signoff.client import CHANNEL_HEADER
 from signoff.domain.errors import InvalidSetting, NotAllowed, NotAuthenticated
-from signoff.domain.principals import Principal, PrincipalKind
+from signoff.domain.principals import ADMINS, Principal, PrincipalKind
 from signoff.server.problems import ForeignOrigin
 from signoff.service import Approvals
 
 COOKIE: Final = "signoff_session"
-ADMINS: Final = "admin"
 BEARER: Final = HTTPBearer(
     scheme_name="token",
     description="What `signoff token create NAME` printed: `sgn_...`.",

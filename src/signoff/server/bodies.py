@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from signoff.domain.duration import LONGEST
 from signoff.domain.errors import PolicyError
@@ -40,6 +40,13 @@ class Said(Sent):
         Field(description="The `digest` of the request as it was shown."),
     ]
     reason: Text | None = None
+    behalf: Annotated[
+        Name | None,
+        Field(
+            description="For whom, by the right that this person lends the caller now; "
+            "else by the caller's own, or by one that somebody lends them."
+        ),
+    ] = None
 
 
 class ApproveBody(Said):
@@ -90,6 +97,27 @@ class CancelBody(Sent):
     """Why a request is withdrawn."""
 
     reason: Text
+
+
+class AssignBody(Sent):
+    """Who is asked to decide; null is nobody in particular."""
+
+    to: Name | None
+
+
+class DelegationBody(Sent):
+    """Whose right is lent to whom, from when to when."""
+
+    to: Name
+    ends: Annotated[AwareDatetime, Field(strict=False)]
+    starts: Annotated[
+        AwareDatetime | None, Field(strict=False, description="Null is now.")
+    ] = None
+    delegator: Annotated[
+        Name | None,
+        Field(description="Null is the caller; another is for the group `admin`."),
+    ] = None
+    reason: Text | None = None
 
 
 class SettleBody(Sent):
@@ -157,6 +185,7 @@ class Wanted(BaseModel):
     tool: Name | None = None
     team: Name | None = None
     risk: Name | None = None
+    assignee: Name | None = None
     order: Annotated[
         str, Field(json_schema_extra={"enum": ["deadline", "newest", "risk"]})
     ] = "deadline"

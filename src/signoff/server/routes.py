@@ -102,7 +102,10 @@ def decide(so: Core, by: Caller, request_id: Name, body: DecisionBody) -> Respon
     Answers with the request as it stands now: settled, or still gathering approvals.
     The same decision sent twice is one decision. People only.
     """
-    return Json(so.decide(request_id, body.decision(), by=by, digest=body.digest))
+    decided = so.decide(
+        request_id, body.decision(), by=by, digest=body.digest, behalf=body.behalf
+    )
+    return Json(decided)
 
 
 @router.post(

@@ -22,6 +22,7 @@ from signoff.service import execute, propose
 from signoff.service.core import NO_RULES, Core
 from signoff.service.propose import Asked, Standing
 from signoff.service.pulse import Pulse
+from signoff.service.reach import Directory
 from signoff.service.recorder import Recorder
 
 log: Final = logging.getLogger("signoff")
@@ -39,8 +40,9 @@ class Acting(Core):
         *,
         policy: Policy | None = None,
         lease: timedelta = DEFAULT_LEASE,
+        directory: Directory = "tokens",
     ) -> None:
-        super().__init__(store, policy=policy)
+        super().__init__(store, policy=policy, directory=directory)
         lease_us = microseconds(lease)
         worker = f"{socket.gethostname()}/{os.getpid()}"
         self._worker = execute.Worker(name=worker, lease=lease_us)
@@ -78,6 +80,7 @@ class Acting(Core):
 
         Raises:
             PayloadRefused: The arguments aren't exact JSON; nothing runs.
+            NobodyCanApprove: Its reviewers could never suffice; nothing was asked.
             StorageUnavailable: Nothing could be recorded; nothing runs.
         """
         found = self.standing(action.id)
@@ -180,6 +183,8 @@ class Acting(Core):
     def _ask(self, action: Action, ruling: Ruling, asked: Asked) -> Standing:
         if self.policy is not None:
             self.publish(self.policy)
-        request = propose.ask(self.store, action, ruling, asked)
+        request = propose.ask(
+            self.store, action, ruling, asked, directory=self.directory
+        )
         self.bell.ring()
         return Standing(verdict=Verdict.REVIEW, request=request, ruling=ruling)

@@ -14,9 +14,18 @@ class Answering(Core):
     """The use cases of people."""
 
     def decide(
-        self, request_id: str, decision: Decision, *, by: Principal, digest: str | None
+        self,
+        request_id: str,
+        decision: Decision,
+        *,
+        by: Principal,
+        digest: str | None,
+        behalf: str | None = None,
     ) -> Request:
         """Take one person's decision; `digest` is that of what they were shown.
+
+        They decide by their own right, else by one that somebody lends them now; with
+        `behalf`, by that person's.
 
         Returns:
             The request as it stands now: settled, or still gathering approvals.
@@ -27,7 +36,13 @@ class Answering(Core):
             InvalidEdit: The edit fits neither tool nor policy; the request waits on.
             AlreadyDecided: Somebody else, or the deadline, was faster.
         """
-        ballot = deciding.Ballot(decision=decision, by=by, digest=digest)
+        ballot = deciding.Ballot(
+            decision=decision,
+            by=by,
+            digest=digest,
+            behalf=behalf,
+            directory=self.directory,
+        )
         policy = NO_RULES
         if isinstance(decision, Edit):
             policy = self._policy_for(request_id)

@@ -13,6 +13,7 @@ from signoff.domain.errors import WorldError
 from signoff.domain.policy import Policy
 from signoff.ports import Store
 from signoff.service.acting import DEFAULT_LEASE, Acting
+from signoff.service.agreeing import Agreeing
 from signoff.service.answering import Answering
 from signoff.service.audit import Audit, audit
 from signoff.service.identities import Identities
@@ -20,6 +21,7 @@ from signoff.service.looking import Looking
 from signoff.service.operating import Operating
 from signoff.service.pausing import Pausing
 from signoff.service.pulse import Pulse
+from signoff.service.reach import Directory
 from signoff.service.recorder import Recorder
 from signoff.service.staging import Staging
 from signoff.service.telling import Telling
@@ -30,7 +32,16 @@ log: Final = logging.getLogger("signoff")
 
 
 class Approvals(
-    Acting, Answering, Looking, Identities, Operating, Upkeep, Staging, Telling, Pausing
+    Acting,
+    Answering,
+    Agreeing,
+    Looking,
+    Identities,
+    Operating,
+    Staging,
+    Telling,
+    Pausing,
+    Upkeep,
 ):
     """Everything that signoff does, synchronous; `aio` has the same for async callers.
 
@@ -45,8 +56,9 @@ class Approvals(
         *,
         policy: Policy | None = None,
         lease: timedelta = DEFAULT_LEASE,
+        directory: Directory = "tokens",
     ) -> None:
-        super().__init__(store, policy=policy, lease=lease)
+        super().__init__(store, policy=policy, lease=lease, directory=directory)
         self._at_exit = partial(_write_the_rest, weakref.ref(self._recorder))
         atexit.register(self._at_exit)
         # Not at exit: a collector may run this anywhere, so it must not wait.

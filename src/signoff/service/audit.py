@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from signoff.domain.actions import digest
 from signoff.domain.errors import SignoffError
 from signoff.domain.journal import EntryState
 from signoff.domain.ledger import Audit, Break, Event, verify
-from signoff.domain.requests import Request, Status, shown
+from signoff.domain.requests import Request, Status, Terms, read_terms, shown
 from signoff.domain.stages import value_digest
 from signoff.ports import Reading, Store
 from signoff.service import policies
+from signoff.service.audit_people import delegation_breaks, vote_breaks
 from signoff.service.stages import OUTLINE
 
 __all__ = ["Audit", "audit"]
@@ -30,6 +30,7 @@ def audit(store: Store) -> Audit:
             if broken := verify(thread, events, (seq, head)):
                 breaks.append(broken)
             breaks.extend(_unreadable_too(reading, thread, events))
+        breaks.extend(delegation_breaks(reading))
     return Audit(threads=threads, events=total, breaks=tuple(breaks))
 
 
@@ -55,6 +56,7 @@ def _contradictions(
     for request_id in rows.keys() - told.keys():
         problem = f"{request_id} is in the table, but the ledger never saw it asked"
         yield Break(thread=thread, seq=0, problem=problem)
+    yield from vote_breaks(reading, thread, events)
     yield from _entry_contradictions(reading, thread, events)
     if thread == policies.CHAIN:
         yield from policies.contradictions(reading, events)
@@ -68,8 +70,9 @@ class _Told:
     seq: int
     status: Status
     digest: str
-    terms: object
+    terms: Terms
     by: str | None = None
+    assignee: str | None = None
 
 
 def _told(events: Iterable[Event]) -> Mapping[str, _Told]:
@@ -79,7 +82,12 @@ def _told(events: Iterable[Event]) -> Mapping[str, _Told]:
         if fact.kind == "asked":
             told[subject] = _pending(event, fact.body["digest"])
         elif fact.kind == "edited":
-            told[subject] = _pending(event, fact.body["now"]["digest"])
+            amended = _pending(event, fact.body["now"]["digest"])
+            told[subject] = replace(amended, assignee=told[subject].assignee)
+        elif fact.kind == "assigned":
+            told[subject] = replace(
+                told[subject], seq=event.seq, assignee=fact.body["to"]
+            )
         elif fact.kind in _SETTLED and subject in told:
             status = Status(fact.kind)
             told[subject] = replace(
@@ -89,7 +97,7 @@ def _told(events: Iterable[Event]) -> Mapping[str, _Told]:
 
 
 def _pending(event: Event, shown_digest: str) -> _Told:
-    terms = event.fact.body["terms"]
+    terms = read_terms(event.fact.body["terms"])
     return _Told(seq=event.seq, status=Status.PENDING, digest=shown_digest, terms=terms)
 
 
@@ -103,8 +111,12 @@ def _request_problem(row: Request | None, told: _Told) -> str | None:
         )
     if row.digest != told.digest or digest(shown(row)) != told.digest:
         return "the table shows something else than what the ledger saw asked"
-    if json.loads(json.dumps(asdict(row.terms))) != told.terms:
+    if row.terms != told.terms:
         return "the table has other terms than the ledger"
+    if row.assignee != told.assignee:
+        return f"the table has it assigned to {row.assignee}, the ledger to " + str(
+            told.assignee
+        )
     return None
 
 

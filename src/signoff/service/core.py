@@ -10,6 +10,7 @@ from signoff.domain.rules import deny, read_rule
 from signoff.ports import Store
 from signoff.service import policies
 from signoff.service.bell import Bell
+from signoff.service.reach import Directory
 from signoff.service.watch import Watch
 
 
@@ -18,12 +19,20 @@ class Core:
 
     Attributes:
         policy: The rules of this process, or None where it only decides and shows.
+        directory: Who is known: everybody with a token, or also people without one.
         bell: Rings in this process when something changed.
     """
 
-    def __init__(self, store: Store, *, policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        policy: Policy | None = None,
+        directory: Directory = "tokens",
+    ) -> None:
         self.store = store
         self.policy = policy
+        self.directory = directory
         self.bell = Bell()
         self._watch = Watch(store)
         self._policies: dict[str, Policy] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -14,12 +14,13 @@ from signoff.domain.actions import (
     check_texts,
     digest,
 )
+from signoff.domain.agreement import both
 from signoff.domain.errors import (
     AlreadyDecided,
     DecisionNotOffered,
     DigestMismatch,
     InvalidEdit,
-    NotAllowed,
+    NobodyCanApprove,
     NotAuthenticated,
     PayloadRefused,
     RequestNotFound,
@@ -39,25 +40,44 @@ from signoff.domain.requests import (
     Status,
     Terms,
     Vote,
-    check_may_cancel,
-    check_may_decide,
     shown,
-    tally,
 )
 from signoff.domain.rules import Verdict
-from signoff.ports import KnownTool, Store, Writing
-from signoff.service.propose import flag_unreachable, joined, terms_of
+from signoff.domain.text import joined
+from signoff.domain.voting import (
+    Seat,
+    check_may_cancel,
+    check_not_rejected,
+    tally,
+)
+from signoff.ports import KnownTool, Reading, Store, Writing
+from signoff.service.propose import terms_of
+from signoff.service.reach import Directory, check_reach
 from signoff.service.schema import problems
+from signoff.service.seats import seat_after, seat_of
 from signoff.service.standstill import frozen_since, refit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ballot:
-    """One decision on its way in: who says what, seeing which digest."""
+    """One decision on its way in: who says what, seeing which digest.
+
+    Attributes:
+        behalf: For whom, by that person's right; None is by one's own, or else by one
+            that somebody lends.
+        directory: Who is known, when an edit is judged.
+    """
 
     decision: Decision
     by: Principal
     digest: str | None
+    behalf: str | None = None
+    directory: Directory = "tokens"
+
+    @property
+    def approving(self) -> bool:
+        """Whether it would be a yes."""
+        return self.decision.kind in _YES
 
 
 def decide(store: Store, policy: Policy, request_id: str, ballot: Ballot) -> Request:
@@ -73,7 +93,7 @@ def decide(store: Store, policy: Policy, request_id: str, ballot: Ballot) -> Req
         AlreadyDecided: Somebody else, or the deadline, was faster.
     """
     request = _find(store, request_id)
-    _check(request, ballot)
+    _check(store, request, ballot)
     while True:
         try:
             return _decide(store, policy, request, ballot)
@@ -92,7 +112,9 @@ def _decide(store: Store, policy: Policy, request: Request, ballot: Ballot) -> R
     amended = None
     if isinstance(ballot.decision, Edit) and ballot.digest == request.digest:
         _check_in_time(store, request)
-        amended = _amend(store, policy, request, ballot.decision)
+        amended = _amend(
+            store, policy, request, ballot.decision, directory=ballot.directory
+        )
     with store.writing(request.thread) as tx:
         current = tx.request(request.id) or request
         if _already_said(tx, current, ballot):
@@ -102,7 +124,8 @@ def _decide(store: Store, policy: Policy, request: Request, ballot: Ballot) -> R
         _check_digest(current, ballot)
         if isinstance(ballot.decision, Edit) and amended is None:
             raise DigestMismatch(request.id, ballot.digest)
-        _vote(tx, current, amended, ballot)
+        seat = _seat(tx, current, ballot)
+        _vote(tx, current, amended, ballot, seat)
         return tx.request(request.id) or current
 
 
@@ -204,14 +227,24 @@ def check_principal(by: object) -> None:
         raise NotAuthenticated("A decision needs a principal.")
 
 
-def _check(request: Request, ballot: Ballot) -> None:
+def _check(store: Store, request: Request, ballot: Ballot) -> None:
+    """What can be refused at once; who may decide is looked at again in the move."""
     check_principal(ballot.by)
-    check_texts(_texts(ballot.decision))
+    check_texts({**_texts(ballot.decision), "behalf": ballot.behalf})
     kind = ballot.decision.kind
-    approving = kind in {"approve", "edit"}
-    check_may_decide(request, ballot.by, approving=approving)
+    with store.reading() as reading:
+        if not _has_voted(reading.votes(request.id), ballot):
+            _seat(reading, request, ballot)
     if kind not in request.terms.decisions:
         raise DecisionNotOffered(request.id, kind, request.terms.decisions)
+
+
+def _seat(reading: Reading, request: Request, ballot: Ballot) -> Seat:
+    by, approving = ballot.by, ballot.approving
+    seat = seat_of(reading, request, by, approving=approving, behalf=ballot.behalf)
+    if approving and not isinstance(ballot.decision, Edit):
+        check_not_rejected(request, by, reading.votes(request.id))
+    return seat
 
 
 def _check_digest(request: Request, ballot: Ballot) -> None:
@@ -230,11 +263,15 @@ def _already_said(tx: Writing, request: Request, ballot: Ballot) -> bool:
     """Whether this person said the same before, seeing the same."""
     if isinstance(ballot.decision, Edit):
         return _already_edited(tx, request, ballot, ballot.decision)
-    said = (ballot.by.id, ballot.decision.kind, ballot.digest)
-    if all((v.principal, v.kind, v.digest) != said for v in tx.votes(request.id)):
+    if not _has_voted(tx.votes(request.id), ballot):
         return False
     told = {} if request.outcome is None else request.outcome
     return told.get("message") == _texts(ballot.decision).get("message")
+
+
+def _has_voted(votes: Iterable[Vote], ballot: Ballot) -> bool:
+    said = (ballot.by.id, ballot.decision.kind, ballot.digest)
+    return any((v.principal, v.kind, v.digest) == said for v in votes)
 
 
 def _already_edited(tx: Writing, request: Request, ballot: Ballot, edit: Edit) -> bool:
@@ -261,17 +298,24 @@ def _too_late(request: Request) -> AlreadyDecided:
 
 
 def _vote(
-    tx: Writing, request: Request, amended: Request | None, ballot: Ballot
+    tx: Writing,
+    request: Request,
+    amended: Request | None,
+    ballot: Ballot,
+    seat: Seat,
 ) -> None:
     if amended is not None:
-        request = _repropose(tx, request, amended, ballot)
-        if not _counts(request, ballot.by):
+        request = _repropose(tx, request, amended, ballot, seat)
+        counting = seat_after(tx, request, ballot.by, seat)
+        if counting is None:
             return
+        seat = counting
     decision = ballot.decision
-    vote = _ballot_vote(tx, request, ballot)
+    vote = _ballot_vote(tx, request, ballot, seat)
     tx.add_vote(vote)
     body = {"digest": request.digest, "revision": request.revision, **_said(decision)}
-    tx.record(_fact("voted", request, ballot, {"decision": decision.kind, **body}))
+    told = {"decision": decision.kind, **body, **seat.told()}
+    tx.record(_fact("voted", request, ballot, told))
     to = tally(request, tx.votes(request.id))
     if to is Status.PENDING:
         moved = tx.touch_request(request)
@@ -281,7 +325,7 @@ def _vote(
         raise _DeadlinePassed
 
 
-def _ballot_vote(tx: Writing, request: Request, ballot: Ballot) -> Vote:
+def _ballot_vote(tx: Writing, request: Request, ballot: Ballot, seat: Seat) -> Vote:
     return Vote(
         request_id=request.id,
         revision=request.revision,
@@ -291,13 +335,14 @@ def _ballot_vote(tx: Writing, request: Request, ballot: Ballot) -> Vote:
         channel=ballot.by.channel,
         digest=request.digest,
         reason=ballot.decision.reason,
+        behalf=seat.behalf,
+        groups=seat.groups,
     )
 
 
 def _repropose(
-    tx: Writing, request: Request, amended: Request, ballot: Ballot
+    tx: Writing, request: Request, amended: Request, ballot: Ballot, seat: Seat
 ) -> Request:
-    amended = flag_unreachable(tx, amended)
     if not tx.amend_request(amended, was=request):
         raise _DeadlinePassed
     was = {"tool": request.tool, "args": request.args, "digest": request.digest}
@@ -305,7 +350,7 @@ def _repropose(
     if amended.tool != request.tool:
         refit(tx, amended)
     body = {"was": was, "now": now, "terms": asdict(amended.terms)}
-    tx.record(_fact("edited", request, ballot, body))
+    tx.record(_fact("edited", request, ballot, {**body, **seat.told()}))
     tx.tell(
         Notice(
             kind="edited",
@@ -336,16 +381,14 @@ def _said(decision: Decision) -> dict[str, Any]:
     return said
 
 
-def _counts(amended: Request, by: Principal) -> bool:
-    """Whether the editor may also approve what the edit became."""
-    try:
-        check_may_decide(amended, by, approving=True)
-    except NotAllowed:
-        return False
-    return True
-
-
-def _amend(store: Store, policy: Policy, request: Request, edit: Edit) -> Request:
+def _amend(
+    store: Store,
+    policy: Policy,
+    request: Request,
+    edit: Edit,
+    *,
+    directory: Directory,
+) -> Request:
     """The request as the edit would have it: another revision under its own rule."""
     tool = _tool(store, request, edit)
     try:
@@ -361,7 +404,7 @@ def _amend(store: Store, policy: Policy, request: Request, edit: Edit) -> Reques
     if ruling.verdict is Verdict.DENY:
         why = ruling.rule.reason or ruling.rule.label
         raise InvalidEdit(request.id, (f"policy denies the edited call: {why}",))
-    return _revised(
+    amended = _revised(
         request,
         tool=tool.name,
         args=dict(edit.args),
@@ -373,6 +416,13 @@ def _amend(store: Store, policy: Policy, request: Request, edit: Edit) -> Reques
         rule=request.rule if ruling.verdict is Verdict.ALLOW else ruling.rule.label,
         policy_version=ruling.policy_version,
     )
+    if amended.terms.agreement == request.terms.agreement:
+        return amended
+    with store.reading() as reading:
+        reached = check_reach(reading, amended, ruling.rule, directory)
+    if isinstance(reached, NobodyCanApprove):
+        raise InvalidEdit(request.id, (str(reached).removesuffix("."),))
+    return reached
 
 
 def _revised(request: Request, **changes: Any) -> Request:  # noqa: ANN401 - fields
@@ -428,8 +478,9 @@ def _stricter(request: Request, ruling: Ruling) -> Terms:
         raise InvalidEdit(request.id, (f"nobody could approve the edited call: {why}",))
     return replace(
         new,
-        approvals=max(terms.approvals, new.approvals),
-        reviewers=terms.reviewers if new.reviewers is None else new.reviewers,
+        agreement=both(terms.agreement, new.agreement),
+        escalated=terms.escalated,
+        denials=min(terms.denials, new.denials),
         self_approval=terms.self_approval and new.self_approval,
         decisions=offered,
         attempts=min(terms.attempts, new.attempts),

@@ -16,8 +16,9 @@ from signoff.domain.errors import (
 from signoff.domain.journal import TRANSITIONS, Entry, EntryState, may_retry
 from signoff.domain.ledger import Fact
 from signoff.domain.principals import Principal, PrincipalKind
-from signoff.domain.requests import Request, check_may_decide, shown
+from signoff.domain.requests import Request, shown
 from signoff.domain.text import storable
+from signoff.domain.voting import check_may_decide, is_agreed
 from signoff.ports import Store, Writing
 from signoff.service.decide import check_principal
 from signoff.service.propose import allowed_entry, check_action, running_entry
@@ -52,6 +53,9 @@ def begin(store: Store, request: Request, worker: Worker) -> Entry | None:
     with store.writing(request.thread) as tx:
         asked = str(request.proposed["tool"])
         check_unpaused(tx, request.agent, request.thread, request.tool, asked=asked)
+        # Votes only change under the thread's lock, which this transaction holds.
+        if not is_agreed(request, tx.votes(request.id)):
+            return None
         entry = running_entry(
             request, worker=worker.name, now=tx.now(), lease=worker.lease
         )

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from signoff.domain.actions import Action, canonical, check_texts, digest, sha256
+from signoff.domain.agreement import Quorum
 from signoff.domain.duration import microseconds
 from signoff.domain.journal import Entry, EntryState, entry_id
 from signoff.domain.ledger import Fact
@@ -17,12 +18,12 @@ from signoff.domain.requests import (
     RequestKind,
     Status,
     Terms,
-    eligible,
     shown,
 )
 from signoff.domain.rules import Rule, Verdict
-from signoff.domain.text import storable
-from signoff.ports import Ruled, Store, Writing
+from signoff.domain.text import joined, storable
+from signoff.ports import Ruled, Store
+from signoff.service.reach import Directory, check_reach, refused_fact
 from signoff.service.standstill import frozen_since
 
 UNLIMITED: Final = 1_000_000
@@ -97,8 +98,19 @@ def lapsed(found: Standing, now: int) -> bool:
     )
 
 
-def ask(store: Store, action: Action, ruling: Ruling, asked: Asked) -> Request:
-    """Record the verdict and make the request; the same action makes it only once."""
+def ask(
+    store: Store,
+    action: Action,
+    ruling: Ruling,
+    asked: Asked,
+    *,
+    directory: Directory = "tokens",
+) -> Request:
+    """Record the verdict and make the request; the same action makes it only once.
+
+    Raises:
+        NobodyCanApprove: Too few of the people with a token could ever approve it.
+    """
     action_id = action.id
     check_action(action)
     with store.writing(action.context.thread) as tx:
@@ -110,14 +122,17 @@ def ask(store: Store, action: Action, ruling: Ruling, asked: Asked) -> Request:
                 return before
         number = 1 if before is None else before.ask + 1
         request = make_request(action, ruling, asked, now=tx.now(), ask=number)
-        request = flag_unreachable(tx, request)
-        request = replace(request, frozen_at=frozen_since(tx, request))
-        if before is None:
-            tx.add_actions([ruled(action, ruling)])
-        tx.add_request(request)
-        tx.record(asked_fact(request, ruling))
-        tx.tell(Notice(kind="asked", request_id=request.id, revision=1))
-        return request
+        reached = check_reach(tx, request, ruling.rule, directory)
+        if isinstance(reached, Request):
+            reached = replace(reached, frozen_at=frozen_since(tx, reached))
+            if before is None:
+                tx.add_actions([ruled(action, ruling)])
+            tx.add_request(reached)
+            tx.record(asked_fact(reached, ruling))
+            tx.tell(Notice(kind="asked", request_id=reached.id, revision=1))
+            return reached
+        refused_fact(tx, request, reached)
+    raise reached
 
 
 def refuse(store: Store, action: Action, ruling: Ruling) -> None:
@@ -188,9 +203,10 @@ def make_request(
 def terms_of(rule: Rule, decisions: tuple[str, ...] | None = None) -> Terms:
     """Who must agree, copied from a rule."""
     valid = rule.valid_for
+    only = Quorum(approvals=rule.approvals, reviewers=rule.reviewers)
     return Terms(
-        approvals=rule.approvals,
-        reviewers=rule.reviewers,
+        agreement=((only,) if rule.any_of is None else rule.any_of,),
+        denials=rule.denials,
         decisions=rule.decisions if decisions is None else decisions,
         self_approval=rule.self_approval,
         attempts=rule.attempts,
@@ -283,25 +299,3 @@ def allowed_entry(action: Action, *, worker: str, now: int, lease: int) -> Entry
         lease_until=now + lease,
         started_at=now,
     )
-
-
-def flag_unreachable(tx: Writing, request: Request) -> Request:
-    """The request, with a note if too few of the known people could approve it."""
-    people = tx.people()
-    needed, able = (
-        request.terms.approvals,
-        eligible(request.terms, request.user, people),
-    )
-    if able >= needed or (not people and request.terms.reviewers is None):
-        return request
-    problem = (
-        f"needs {needed} approval(s), but only {able} of the people with a token "
-        "could give one"
-    )
-    return replace(request, note=joined(request.note, problem))
-
-
-def joined(*notes: str | None) -> str | None:
-    """The notes there are as one; each once, and safe to store."""
-    said = dict.fromkeys(storable(note) for note in notes if note is not None)
-    return "; ".join(said) if said else None

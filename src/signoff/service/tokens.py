@@ -20,6 +20,22 @@ CHAIN: Final = "signoff:tokens"
 _SECRET: Final = re.compile(r"sgn_[0-9a-f]{8}_[A-Za-z0-9_-]{43}")
 
 
+def check_name(what: str, name: str) -> None:
+    """Refuse a name that is empty or hides something.
+
+    Raises:
+        InvalidSetting: Says which.
+    """
+    if name.strip() == "":
+        raise InvalidSetting(what, "an identity needs a name.")
+    # Two names that look the same would be one person who counts twice.
+    if name != name.strip() or count_hidden(name) > 0:
+        raise InvalidSetting(
+            what,
+            f"{reveal(name)!r} has blanks around it or characters that don't show.",
+        )
+
+
 def create_token(
     store: Store,
     principal: str,
@@ -34,11 +50,11 @@ def create_token(
     Raises:
         InvalidSetting: A name that is empty or hides something, or no time to live.
     """
-    _check_name("name", principal)
+    check_name("name", principal)
     if isinstance(groups, str):
         raise InvalidSetting("groups", f"is a list of names: [{groups!r}].")
     for group in groups:
-        _check_name("group", group)
+        check_name("group", group)
     if expires_in is not None and expires_in <= timedelta(0):
         raise InvalidSetting("expires_in", "must be longer than zero.")
     token_id = secrets.token_hex(4)
@@ -93,17 +109,6 @@ def authenticate(store: Store, secret: str | None, *, channel: str) -> Principal
         groups=frozenset(token.groups),
         channel=channel,
     )
-
-
-def _check_name(what: str, name: str) -> None:
-    if name.strip() == "":
-        raise InvalidSetting(what, "an identity needs a name.")
-    # Two names that look the same would be one person who counts twice.
-    if name != name.strip() or count_hidden(name) > 0:
-        raise InvalidSetting(
-            what,
-            f"{reveal(name)!r} has blanks around it or characters that don't show.",
-        )
 
 
 def _hashed(secret: str) -> str:

@@ -28,6 +28,7 @@ _EQUAL: Final[dict[str, Column[Any]]] = {
     "agent": r.c.agent,
     "tool": r.c.tool,
     "team": r.c.team,
+    "assignee": r.c.assignee,
 }
 _BEYOND_64_BITS: Final = 2**63
 _RANKS: Final = {risk.value: risk.rank for risk in Risk}

@@ -6,15 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
     Connection,
     Executable,
     Table,
     bindparam,
     func,
     literal,
-    literal_column,
     select,
     text,
     union,
@@ -27,6 +24,7 @@ from signoff.domain.requests import Request, Vote
 from signoff.ports import Filter, KnownTool, Page, Wakeup
 from signoff.storage import paging, rows
 from signoff.storage import tables as t
+from signoff.storage.delegating import ReadingDelegations
 from signoff.storage.engine import CLOCKS
 from signoff.storage.outbox_reading import OutboxReading
 from signoff.storage.pausing import PausesReading
@@ -46,7 +44,14 @@ _IN_FLIGHT: Final = 100
 _VERDICT: Final = select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
 
 
-class SqlReading(SqlPolicies, StageReading, OutboxReading, SqlRecords, PausesReading):
+class SqlReading(
+    SqlPolicies,
+    StageReading,
+    OutboxReading,
+    SqlRecords,
+    PausesReading,
+    ReadingDelegations,
+):
     """The reads of the port, on one connection."""
 
     def __init__(self, connection: Connection, offset: int) -> None:
@@ -107,6 +112,14 @@ class SqlReading(SqlPolicies, StageReading, OutboxReading, SqlRecords, PausesRea
             select(t.votes)
             .where(t.votes.c.request_id == request_id)
             .order_by(t.votes.c.at, t.votes.c.principal)
+        )
+        return [rows.vote_from(row) for row in self._all(found)]
+
+    def votes_of_thread(self, thread: str) -> Sequence[Vote]:
+        found = (
+            select(t.votes)
+            .join(t.requests, t.requests.c.id == t.votes.c.request_id)
+            .where(t.requests.c.thread == thread)
         )
         return [rows.vote_from(row) for row in self._all(found)]
 
@@ -214,10 +227,6 @@ class SqlReading(SqlPolicies, StageReading, OutboxReading, SqlRecords, PausesRea
         newest = newest.order_by(table.c.changed_at.desc()).limit(_IN_FLIGHT)
         found = select(func.sum(newest.subquery().c.changed_at))
         return int(self._connection.execute(found).scalar() or 0)
-
-    def _clock_now(self) -> ColumnElement[int]:
-        # A subquery is read once; PostgreSQL seeks no index with a volatile function.
-        return select(literal_column(self._clock, BigInteger)).scalar_subquery()
 
     def _one(self, statement: Executable, **values: object) -> rows.Row | None:
         return self._connection.execute(statement, values).mappings().first()

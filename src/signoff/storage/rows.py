@@ -8,11 +8,18 @@ from dataclasses import asdict
 from typing import Any
 
 from signoff.domain.actions import ToolTraits
+from signoff.domain.delegations import Delegation
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event, Fact
 from signoff.domain.notices import Delivery, DeliveryState, Notice, Posted
 from signoff.domain.principals import Principal, PrincipalKind, Token
-from signoff.domain.requests import Request, RequestKind, Status, Terms, Vote
+from signoff.domain.requests import (
+    Request,
+    RequestKind,
+    Status,
+    Vote,
+    read_terms,
+)
 from signoff.domain.rules import Risk
 from signoff.ports import KnownTool, Ruled
 
@@ -75,6 +82,7 @@ def request_row(request: Request) -> dict[str, Any]:
         "outcome": opt_json(request.outcome),
         "valid_until": request.valid_until,
         "frozen_at": request.frozen_at,
+        "assignee": request.assignee,
         **content_row(request),
     }
 
@@ -118,7 +126,7 @@ def request_from(row: Row) -> Request:
         risk=row["risk"],
         rule=row["rule"],
         policy_version=row["policy_version"],
-        terms=terms_from(from_json(row["terms"])),
+        terms=read_terms(from_json(row["terms"])),
         note=row["note"],
         asked_at=row["asked_at"],
         expires_at=row["expires_at"],
@@ -128,26 +136,27 @@ def request_from(row: Row) -> Request:
         outcome=from_json(row["outcome"]),
         valid_until=row["valid_until"],
         frozen_at=row["frozen_at"],
-    )
-
-
-def terms_from(data: Mapping[str, Any]) -> Terms:
-    reviewers = data["reviewers"]
-    return Terms(
-        **{
-            **data,
-            "reviewers": None if reviewers is None else tuple(reviewers),
-            "decisions": tuple(data["decisions"]),
-        }
+        assignee=row["assignee"],
     )
 
 
 def vote_row(vote: Vote) -> dict[str, Any]:
-    return asdict(vote)
+    return {**asdict(vote), "groups": opt_json(vote.groups)}
 
 
 def vote_from(row: Row) -> Vote:
-    return Vote(**row)
+    groups = from_json(row["groups"])
+    return Vote(**{**row, "groups": None if groups is None else tuple(groups)})
+
+
+def delegation_row(delegation: Delegation) -> dict[str, Any]:
+    return {**asdict(delegation), "groups": to_json(delegation.groups)}
+
+
+def delegation_from(row: Row) -> Delegation:
+    names = Delegation.__dataclass_fields__
+    data = {name: row[name] for name in names}
+    return Delegation(**{**data, "groups": tuple(from_json(row["groups"]))})
 
 
 def entry_row(entry: Entry) -> dict[str, Any]:

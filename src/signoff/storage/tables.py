@@ -75,6 +75,7 @@ requests: Final = Table(
     Column("outcome", Text),
     Column("valid_until", BigInteger),
     Column("frozen_at", BigInteger),
+    Column("assignee", Text),
     Index("requests_by_action", "action_id", "ask", unique=True),
     Index("requests_by_deadline", "status", "expires_at", "id"),
     Index("requests_by_age", "status", "asked_at", "id"),
@@ -82,6 +83,7 @@ requests: Final = Table(
     Index("requests_by_tool", "status", "tool", "expires_at", "id"),
     Index("requests_by_agent", "status", "agent", "expires_at", "id"),
     Index("requests_by_team", "status", "team", "expires_at", "id"),
+    Index("requests_by_assignee", "status", "assignee", "expires_at", "id"),
     Index("requests_by_thread", "thread", "status", "expires_at", "id"),
     Index("requests_by_time", "asked_at", "id"),
     Index("requests_by_change", "changed_at"),
@@ -106,6 +108,26 @@ votes: Final = Table(
     Column("channel", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("reason", Text),
+    Column("behalf", Text),
+    Column("groups", Text),
+)
+
+delegations: Final = Table(
+    "delegations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("delegator", Text, nullable=False),
+    Column("delegate", Text, nullable=False),
+    Column("groups", Text, nullable=False),
+    Column("starts_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("reason", Text),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Column("revoked_by", Text),
+    Index("delegations_by_delegate", "delegate", "ends_at"),
+    Index("delegations_by_age", "made_at", "id"),
 )
 
 entries: Final = Table(

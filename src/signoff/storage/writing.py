@@ -32,6 +32,7 @@ from signoff.domain.requests import Request, Status, Vote
 from signoff.ports import KnownTool, Ruled
 from signoff.storage import rows
 from signoff.storage import tables as t
+from signoff.storage.delegating import WritingDelegations
 from signoff.storage.outbox import Telling
 from signoff.storage.pausing import PausesWriting, after, shared_lock
 from signoff.storage.reading import SqlReading
@@ -49,7 +50,7 @@ _SEAL: Final = (
 )
 
 
-class SqlWriting(StageWriting, SqlReading, Telling, PausesWriting):
+class SqlWriting(StageWriting, SqlReading, Telling, PausesWriting, WritingDelegations):
     """The moves of the port, in the transaction of `connection`."""
 
     def __init__(self, connection: Connection, offset: int, thread: str) -> None:
@@ -144,6 +145,11 @@ class SqlWriting(StageWriting, SqlReading, Telling, PausesWriting):
                 valid_until=until,
                 changed_at=after(self._now),
             )
+        )
+
+    def assign_request(self, request: Request, to: str | None) -> bool:
+        return self._changed(
+            self._pending(request).values(assignee=to, changed_at=after(self._now))
         )
 
     def add_entry(self, entry: Entry, *, request: Request | None) -> bool:
@@ -260,10 +266,14 @@ class SqlWriting(StageWriting, SqlReading, Telling, PausesWriting):
         return statement
 
     def _approved(self, request: Request) -> Exists:
-        """Approved, still valid, unchanged, by enough people who saw this digest."""
+        """Approved, still valid, unchanged, by enough people who saw this digest.
+
+        Which people those must be is the domain's rule; this is its lower bound.
+        """
         r, v = t.requests.c, t.votes.c
-        agreed = (
-            select(func.count(distinct(v.principal)))
+        least = request.terms.approvals
+        people, rights = (
+            select(func.count(distinct(who)))
             .where(
                 v.request_id == r.id,
                 v.revision == r.revision,
@@ -271,6 +281,7 @@ class SqlWriting(StageWriting, SqlReading, Telling, PausesWriting):
                 v.kind.in_(("approve", "edit")),
             )
             .scalar_subquery()
+            for who in (v.principal, func.coalesce(v.behalf, v.principal))
         )
         return (
             select(literal(1))
@@ -279,7 +290,8 @@ class SqlWriting(StageWriting, SqlReading, Telling, PausesWriting):
                 r.status == Status.APPROVED.value,
                 r.digest == request.digest,
                 (r.valid_until.is_(None)) | (r.valid_until > self._sql_now()),
-                agreed >= request.terms.approvals,
+                people >= least,
+                rights >= least,
             )
             .exists()
         )
