@@ -16,6 +16,15 @@ from signoff.ports import Reading, Store
 from signoff.service import policies
 from signoff.service.audit_people import delegation_breaks, vote_breaks
 from signoff.service.stages import OUTLINE
+from signoff.domain.pauses import PAUSES_CHAIN, Pause
+from signoff.domain.requests import Request, Status, shown
+from signoff.ports import Reading, Store
+from signoff.service.audit_pauses import (
+    Clocked,
+    clock_problem,
+    pause_breaks,
+    read_pauses,
+)
 
 __all__ = ["Audit", "audit"]
 
@@ -24,6 +33,8 @@ def audit(store: Store) -> Audit:
     """Check every thread's chain against its head, and the tables against the chain."""
     threads, total, breaks = 0, 0, list[Break]()
     with store.snapshot() as reading:
+        pauses = read_pauses(reading.events(PAUSES_CHAIN))
+        breaks.extend(pause_breaks(reading, pauses))
         for thread, seq, head in reading.heads():
             events = reading.events(thread)
             threads, total = threads + 1, total + len(events)
@@ -31,14 +42,18 @@ def audit(store: Store) -> Audit:
                 breaks.append(broken)
             breaks.extend(_unreadable_too(reading, thread, events))
         breaks.extend(delegation_breaks(reading))
+            breaks.extend(_unreadable_too(reading, thread, events, pauses))
     return Audit(threads=threads, events=total, breaks=tuple(breaks))
 
 
 def _unreadable_too(
-    reading: Reading, thread: str, events: Sequence[Event]
+    reading: Reading,
+    thread: str,
+    events: Sequence[Event],
+    pauses: Mapping[str, Pause],
 ) -> list[Break]:
     try:
-        return list(_contradictions(reading, thread, events))
+        return list(_contradictions(reading, thread, events, pauses))
     except (KeyError, TypeError, ValueError, SignoffError) as error:
         shown_error = f"{type(error).__name__}: {error}"
         problem = f"a row of this thread can't be read: {shown_error}"
@@ -46,12 +61,16 @@ def _unreadable_too(
 
 
 def _contradictions(
-    reading: Reading, thread: str, events: Sequence[Event]
+    reading: Reading,
+    thread: str,
+    events: Sequence[Event],
+    pauses: Mapping[str, Pause],
 ) -> Iterator[Break]:
     rows = {request.id: request for request in reading.requests_of_thread(thread)}
     told = _told(events)
     for request_id, last in told.items():
-        if problem := _request_problem(rows.get(request_id), last):
+        problem = _request_problem(rows.get(request_id), last, [*pauses.values()])
+        if problem is not None:
             yield Break(thread=thread, seq=last.seq, problem=f"{request_id}: {problem}")
     for request_id in rows.keys() - told.keys():
         problem = f"{request_id} is in the table, but the ledger never saw it asked"
@@ -73,6 +92,10 @@ class _Told:
     terms: Terms
     by: str | None = None
     assignee: str | None = None
+    terms: object
+    clocks: Clocked
+    by: str | None = None
+    settled_at: int | None = None
 
 
 def _told(events: Iterable[Event]) -> Mapping[str, _Told]:
@@ -80,7 +103,7 @@ def _told(events: Iterable[Event]) -> Mapping[str, _Told]:
     for event in events:
         fact, subject = event.fact, event.fact.subject
         if fact.kind == "asked":
-            told[subject] = _pending(event, fact.body["digest"])
+            told[subject] = _asked(event)
         elif fact.kind == "edited":
             amended = _pending(event, fact.body["now"]["digest"])
             told[subject] = replace(amended, assignee=told[subject].assignee)
@@ -88,10 +111,15 @@ def _told(events: Iterable[Event]) -> Mapping[str, _Told]:
             told[subject] = replace(
                 told[subject], seq=event.seq, assignee=fact.body["to"]
             )
+            told[subject] = _edited(event, told[subject])
         elif fact.kind in _SETTLED and subject in told:
             status = Status(fact.kind)
             told[subject] = replace(
-                told[subject], seq=event.seq, status=status, by=fact.actor
+                told[subject],
+                seq=event.seq,
+                status=status,
+                by=fact.actor,
+                settled_at=event.at,
             )
     return told
 
@@ -99,9 +127,42 @@ def _told(events: Iterable[Event]) -> Mapping[str, _Told]:
 def _pending(event: Event, shown_digest: str) -> _Told:
     terms = read_terms(event.fact.body["terms"])
     return _Told(seq=event.seq, status=Status.PENDING, digest=shown_digest, terms=terms)
+def _asked(event: Event) -> _Told:
+    body = event.fact.body
+    clocks = Clocked(
+        asked_at=event.at,
+        expires_at=body["expires_at"],
+        tools=((event.at, body["tool"]),),
+        valid_for=body["terms"]["valid_for"],
+    )
+    return _Told(
+        seq=event.seq,
+        status=Status.PENDING,
+        digest=body["digest"],
+        terms=body["terms"],
+        clocks=clocks,
+    )
 
 
-def _request_problem(row: Request | None, told: _Told) -> str | None:
+def _edited(event: Event, before: _Told) -> _Told:
+    now, terms = event.fact.body["now"], event.fact.body["terms"]
+    clocks = replace(
+        before.clocks,
+        tools=(*before.clocks.tools, (event.at, now["tool"])),
+        valid_for=terms["valid_for"],
+    )
+    return _Told(
+        seq=event.seq,
+        status=Status.PENDING,
+        digest=now["digest"],
+        terms=terms,
+        clocks=clocks,
+    )
+
+
+def _request_problem(
+    row: Request | None, told: _Told, pauses: Sequence[Pause]
+) -> str | None:
     if row is None:
         return f"the ledger has it as {told.status.value}, the table lost it"
     if (row.status, row.settled_by) != (told.status, told.by):
@@ -118,6 +179,7 @@ def _request_problem(row: Request | None, told: _Told) -> str | None:
             told.assignee
         )
     return None
+    return clock_problem(row, told.clocks, told.settled_at, pauses)
 
 
 def _entry_contradictions(
