@@ -36,6 +36,8 @@ LEAVES: list[SignoffError] = [
     errors.NotApplied("the bank said no; try another account"),
     errors.AlreadyDecided("req_1", "rejected", "bob", 1),
     errors.AttemptsExhausted("ent_1", 2),
+    errors.ThreadBusy("t1"),
+    errors.GraphServerFailed("t1", "it can't be reached"),
     errors.CallNotRecorded(),
     errors.StorageUnavailable("sqlite:///x.db", "disk I/O error"),
     errors.SchemaTooNew(9, 1),

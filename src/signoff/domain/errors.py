@@ -29,9 +29,12 @@ SignoffError
 │   ├── AlreadyLifted          the pause was lifted (by whom, when)
 │   ├── Paused                 a pause covers this call, so it waits
 │   └── AttemptsExhausted      the approval doesn't cover another attempt
+│   ├── AttemptsExhausted      the approval doesn't cover another attempt
+│   └── ThreadBusy             another run of this thread is under way
 └── WorldError             something outside failed
     ├── CallNotRecorded        a call could not be recorded, so it was not run
     ├── StorageUnavailable     the database can't be opened, read or written
+    ├── GraphServerFailed      a LangGraph Server can't be reached, or a run failed
     ├── SchemaTooNew           a newer signoff migrated this database
     ├── ServerUnreachable      no signoff server answers at that address
     ├── DeliveryFailed         a channel is down; the message is sent later
@@ -471,6 +474,19 @@ class AttemptsExhausted(LostRace):
         )
 
 
+class ThreadBusy(LostRace):
+    """A LangGraph Server runs one run of a thread at a time, and one is under way."""
+
+    code = "thread_busy"
+
+    def __init__(self, thread: str) -> None:
+        self.thread = thread
+        super().__init__(
+            f"Another run of thread {thread!r} is under way on the server, so nothing "
+            "was started. Try again when it has ended."
+        )
+
+
 class CallNotRecorded(WorldError):
     """The store is down. Says nothing of its cause: the model may read this."""
 
@@ -493,6 +509,19 @@ class StorageUnavailable(WorldError):
         super().__init__(
             f"The database {url} can't be used: {reason}. "
             "Check the address, that the file or server exists and may be written."
+        )
+
+
+class GraphServerFailed(WorldError):
+    """A LangGraph Server can't be reached, or a run failed there."""
+
+    code = "graph_server_failed"
+
+    def __init__(self, thread: str, reason: str) -> None:
+        self.thread, self.reason = thread, reason
+        super().__init__(
+            f"The server that runs thread {thread!r} failed: {reason}. "
+            "Its own log says why; decisions are kept, try again later."
         )
 
 

@@ -10,6 +10,7 @@ from signoff.langgraph._attempts import idempotency_key
 from signoff.langgraph._gate import GateTerms, Passed, agate, gate
 from signoff.langgraph._heal import heal
 from signoff.langgraph._middleware import SignoffMiddleware
+from signoff.langgraph._remote import RemoteRunner
 from signoff.langgraph._runner import Outcome, Runner
 from signoff.langgraph._stages import Stages
 from signoff.langgraph._tools import guard_tools
@@ -18,6 +19,7 @@ __all__ = [
     "GateTerms",
     "Outcome",
     "Passed",
+    "RemoteRunner",
     "Runner",
     "SignoffMiddleware",
     "Stages",

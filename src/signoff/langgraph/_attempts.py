@@ -7,16 +7,18 @@ covers the attempts that its rule states and no more.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import anyio
 from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 from pydantic import ValidationError
 
+from signoff.aio import AsyncApprovals
 from signoff.domain.errors import AttemptsExhausted, NotApplied
 from signoff.domain.journal import Entry, step
 from signoff.service import Approvals
@@ -32,6 +34,15 @@ def idempotency_key() -> str | None:
     """
     entry = _CURRENT.get()
     return None if entry is None else entry.key
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """How an attempt that raised is recorded."""
+
+    entry: Entry
+    move: str
+    summary: str
 
 
 class Attempts:
@@ -52,7 +63,7 @@ class Attempts:
                 return tool.invoke(input, config, **more)
 
         async def ainvoke(input: Any, config: Any = None, **more: Any) -> Any:  # noqa: A002, ANN401 - BaseTool's signature
-            with self._attempt():
+            async with self._aattempt():
                 return await tool.ainvoke(input, config, **more)
 
         # A tool is a pydantic model, whose own __setattr__ knows only its fields.
@@ -62,20 +73,27 @@ class Attempts:
 
     def raised(self, error: BaseException) -> None:
         """Record an attempt that ended with an error, once."""
+        lost = self.lost(error)
+        if lost is not None:
+            self._so.finish(lost.entry, lost.move, result=None, summary=lost.summary)
+
+    def lost(self, error: BaseException) -> Lost | None:
+        """What is to be recorded of an attempt that ended so; None if it was before."""
         if not self.open:
-            return
+            return None
         self.open = False
         unapplied = isinstance(error, NotApplied) or _refused_arguments(error)
         move = "suspend" if isinstance(error, GraphBubbleUp) else "lose"
         move = "fail" if unapplied else move
         summary = f"{type(error).__name__}: {error}"
-        self._so.finish(self.entry, move, result=None, summary=summary)
+        lost = Lost(self.entry, move, summary)
         self.entry = replace(self.entry, state=step(self.entry.state, move))
+        return lost
 
     @contextmanager
     def _attempt(self) -> Iterator[None]:
         if self._invoked:
-            self._again()
+            self._go_on(self._so.begin_again(self.entry, raised=True))
         self._invoked = True
         token = _CURRENT.set(self.entry)
         try:
@@ -86,8 +104,28 @@ class Attempts:
         finally:
             _CURRENT.reset(token)
 
-    def _again(self) -> None:
-        again = self._so.begin_again(self.entry, raised=True)
+    @asynccontextmanager
+    async def _aattempt(self) -> AsyncIterator[None]:
+        aio = AsyncApprovals(self._so)
+        if self._invoked:
+            self._go_on(await aio.begin_again(self.entry, raised=True))
+        self._invoked = True
+        token = _CURRENT.set(self.entry)
+        try:
+            yield
+        except BaseException as error:
+            lost = self.lost(error)
+            if lost is not None:
+                # A run that is cancelled must still say what became of its call.
+                with anyio.CancelScope(shield=True):
+                    await aio.finish(
+                        lost.entry, lost.move, result=None, summary=lost.summary
+                    )
+            raise
+        finally:
+            _CURRENT.reset(token)
+
+    def _go_on(self, again: Entry | None) -> None:
         if again is None:
             raise AttemptsExhausted(self.entry.id, self.entry.attempts)
         self.entry, self.open = again, True

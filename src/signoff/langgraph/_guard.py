@@ -307,10 +307,17 @@ class Guard:
             to_run = to_run.override(tool=attempts.at(to_run.tool))
         try:
             result: Result = yield Run(to_run)
-        except BaseException as error:
-            attempts.raised(error)
+        except Exception as error:
+            lost = attempts.lost(error)
+            if lost is not None:
+                yield do(
+                    "finish", lost.entry, lost.move, result=None, summary=lost.summary
+                )
             if not isinstance(error, GraphBubbleUp):
                 _RAISED[entry.id] = call.request.runtime
+            raise
+        except BaseException as error:
+            attempts.raised(error)  # these steps are closed and can't be carried out
             raise
         if request is not None and request.edited:
             result = self.noted(call, request, result)
