@@ -34,6 +34,7 @@ PUBLIC = {
     "reversible",
 }
 METHODS = {
+    "advise": "(*, since, agent=None, at_most=0.02, least=100)",
     "allowed": "(action, ruling)",
     "audit": "()",
     "authenticate": "(secret, *, channel)",

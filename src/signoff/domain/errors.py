@@ -25,6 +25,7 @@ SignoffError
     ├── StorageUnavailable     the database can't be opened, read or written
     ├── SchemaTooNew           a newer signoff migrated this database
     ├── ServerUnreachable      no signoff server answers at that address
+    ├── MissingExtra           a library that not every installation has
     └── PortTaken              another program listens there
 """
 
@@ -376,3 +377,18 @@ class PortTaken(WorldError):
             f"Port {port} on {host} is taken by another program. "
             f"Choose another with --port, or --port 0 for any free one."
         )
+
+
+class MissingExtra(WorldError):
+    """A library that this needs isn't installed; nothing was done.
+
+    Attributes:
+        library: Its name.
+        extra: The extra of signoff that brings it.
+    """
+
+    code = "missing_extra"
+
+    def __init__(self, library: str, extra: str) -> None:
+        self.library, self.extra = library, extra
+        super().__init__(f"This needs {library}: `pip install 'signoff[{extra}]'`.")

@@ -30,6 +30,7 @@ from signoff.storage import tables as t
 from signoff.storage.engine import CLOCKS
 from signoff.storage.policies import SqlPolicies
 from signoff.storage.records import SqlRecords
+from signoff.storage.tallies import SqlTallies
 
 _REQUEST: Final = select(t.requests).where(t.requests.c.id == bindparam("id"))
 _REQUEST_OF: Final = (
@@ -43,7 +44,7 @@ _IN_FLIGHT: Final = 100
 _VERDICT: Final = select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
 
 
-class SqlReading(SqlPolicies, SqlRecords):
+class SqlReading(SqlPolicies, SqlRecords, SqlTallies):
     """The reads of the port, on one connection."""
 
     def __init__(self, connection: Connection, offset: int) -> None:
