@@ -64,7 +64,7 @@ def test_a_clean_record_supports_a_move(so: Signoff) -> None:
         "[[rule]]\n"
         'verdict = "reversible"\n'
         'tools = ["update_ticket"]\n'
-        'window = "600s"\n'
+        'window = "10m"\n'
         'when = "args.n >= 0"\n'
     )
     assert not [word for word in move.cautions if "destructive" in word]

@@ -6,15 +6,23 @@ import inspect
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
+from signoff.domain.duration import exactly
 from signoff.domain.errors import PolicyError
 from signoff.domain.policy_file import MAKERS, keywords
 from signoff.domain.predicates import PYTHON
 from signoff.domain.rules import Rule
 from signoff.domain.text import is_hidden
 
-_GLOB = re.compile(r"([*?\[])")
+_GLOB: Final = re.compile(r"([*?\[])")
+_UNITS: Final = {
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+}
 
 
 def rule_text(rule: Rule, *comments: str) -> str:
@@ -36,7 +44,9 @@ def rule_text(rule: Rule, *comments: str) -> str:
     for name in keywords(make):
         value = described[name]
         if value is not None and (name in needed or value != usual[name]):
-            rows.append(f"{name} = {toml(value)}")
+            span = getattr(rule, name)
+            said = _shortest(span) if isinstance(span, timedelta) else value
+            rows.append(f"{name} = {toml(said)}")
     return "\n".join((*rows, ""))
 
 
@@ -60,6 +70,14 @@ def glob_of(tool: str) -> str:
 def cel(text: str) -> str:
     """A text as a CEL expression has it."""
     return f'"{"".join(map(_escaped, text))}"'
+
+
+def _shortest(span: timedelta) -> str | None:
+    """A span in its largest whole unit: `10m`, not `600s`."""
+    for unit, size in _UNITS.items():
+        if span % size == timedelta(0):
+            return f"{span // size}{unit}"
+    return exactly(span)
 
 
 def _needed(make: Any) -> dict[str, str]:  # noqa: ANN401 - any maker of rules

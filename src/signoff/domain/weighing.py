@@ -122,8 +122,8 @@ def _loosened(record: Record, share: float, clean: str, weighing: Weighing) -> P
         tool=record.tool,
         candidate=new.verdict.value,
         evidence=(
-            f"{clean}{took}; with {sure} people would not have approved at most "
-            f"{share:.1%} as asked"
+            f"{clean}{took}; with {sure} people would have refused or changed at most "
+            f"{share:.1%}"
         ),
         share=share,
         cautions=(*_cautions(record), *cautions),
