@@ -35,6 +35,7 @@ PUBLIC = {
 }
 METHODS = {
     "agreement": "(request_id)",
+    "advise": "(*, since, agent=None, at_most=0.02, least=100)",
     "allowed": "(action, ruling)",
     "assign": "(request_id, *, to, by)",
     "audit": "()",

@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 import anyio.to_thread
 
 from signoff.domain.actions import Action
+from signoff.domain.advice import Advice
 from signoff.domain.delegations import Delegation, Lent
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event
@@ -298,6 +299,18 @@ class AsyncApprovals:
             agent=agent,
             seconds_per_decision=seconds_per_decision,
             examples=examples,
+        )
+
+    async def advise(
+        self,
+        *,
+        since: timedelta,
+        agent: str | None = None,
+        at_most: float = 0.02,
+        least: int = 100,
+    ) -> Advice:
+        return await self._run(
+            self.sync.advise, since=since, agent=agent, at_most=at_most, least=least
         )
 
     async def expire_due(self) -> int:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from signoff import Filter, Policy, Principal, Request, Signoff
+from signoff.domain.advice import Advice
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Event
 from signoff.domain.notices import Delivery, DeliveryState
@@ -50,6 +51,14 @@ class Desk(Protocol):
         seconds_per_decision: float | None = None,
         examples: int = 3,
     ) -> Simulation: ...
+    def advise(
+        self,
+        *,
+        since: timedelta,
+        agent: str | None = None,
+        at_most: float = 0.02,
+        least: int = 100,
+    ) -> Advice: ...
     def now(self) -> int: ...
     def changed(self) -> int: ...
     def audit(self) -> Audit: ...
@@ -89,7 +98,7 @@ class Direct:
         self.deliveries, self.retry_delivery = so.deliveries, so.retry_delivery
         self.tokens = so.tokens
         self.policy_log, self.policy_version = so.policy_log, so.policy_version
-        self.simulate = so.simulate
+        self.simulate, self.advise = so.simulate, so.advise
 
     def whoami(self) -> Principal:
         return self._by

@@ -474,6 +474,29 @@ def test_policies_over_time_and_on_trial(office: Office) -> None:
         desk.simulate(Policy([]), since=timedelta(days=1), examples=99)
 
 
+def test_advice(office: Office) -> None:
+    desk, house = office.desk("bo"), office.house
+    for _ in range(3):
+        house.ask("no_rule")
+    span = timedelta(days=1)
+    mine, theirs = house.so.advise(since=span), desk.advise(since=span)
+    assert replace(theirs, since=0, until=0) == replace(mine, since=0, until=0)
+    assert desk.advise(since=span, agent=HOSTILE, least=5).tools == 0
+    with pytest.raises(InvalidSetting):
+        desk.advise(since=span, at_most=2.0)
+
+
+def test_an_agent_tries_no_policies(office: Office) -> None:
+    office.house.secret("bot", kind=PrincipalKind.AGENT)
+    desk, span = office.desk("bot"), timedelta(days=1)
+    if not isinstance(desk, Client):
+        return  # whoever has the database can read it
+    with pytest.raises(NotAllowed):
+        desk.advise(since=span)
+    with pytest.raises(NotAllowed):
+        desk.simulate(Policy([]), since=span)
+
+
 def test_a_policy_that_no_server_knows_is_refused(office: Office) -> None:
     desk = office.desk("bo")
     if not isinstance(desk, Client):

@@ -43,6 +43,7 @@ LEAVES: list[SignoffError] = [
     errors.SchemaTooNew(9, 1),
     errors.ServerUnreachable("http://127.0.0.1:1", "refused"),
     errors.PortTaken("127.0.0.1", 80),
+    errors.MissingExtra("scipy", "advise"),
 ]
 FAMILIES = {SignoffError, CallerError, LostRace, WorldError}
 

@@ -399,6 +399,7 @@ ANSWERS = [
     ("/audit", "audit"),
     ("/policies", "listPolicies"),
     ("/policies/{policy}", "getPolicy"),
+    ("/advice?since_s=3600", "advise"),
     ("/tokens", "listTokens"),
     ("/now", "now"),
     ("/changed", "changed"),
@@ -418,7 +419,7 @@ def test_answers_are_as_described(street: Street) -> None:
     for path, operation in ANSWERS:
         version = street.house.so.policy_log()[0].version
         asked = f"/api/v1{path}".format(request=request_id, policy=version)
-        answer = street.http.get(asked, headers=street.bearer())
+        answer = street.http.get(asked, headers=street.bearer(), timeout=60)
         assert (path, answer.status_code) == (path, 200)
         assert answer.json() not in ([], {}, None)
         content = described[operation]["responses"]["200"]["content"]

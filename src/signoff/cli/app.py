@@ -12,7 +12,15 @@ import typer
 from typer.core import TyperGroup
 
 from signoff import __version__
-from signoff.cli import checking, deciding, operating, policies, reading, telling
+from signoff.cli import (
+    advising,
+    checking,
+    deciding,
+    operating,
+    policies,
+    reading,
+    telling,
+)
 from signoff.cli.exits import ExitCode, guarded
 
 DEBUG: Final = "--debug"
@@ -135,6 +143,7 @@ app.command("edit", rich_help_panel=_DECIDE)(deciding.edit)
 app.command("respond", rich_help_panel=_DECIDE)(deciding.respond)
 app.command("cancel", rich_help_panel=_DECIDE)(deciding.cancel)
 app.command("settle", rich_help_panel=_DECIDE)(deciding.settle)
+app.command("advise", rich_help_panel=_RUN)(advising.advise)
 app.command("demo", rich_help_panel=_RUN)(operating.demo)
 app.command("serve", rich_help_panel=_RUN)(operating.serve)
 app.command("migrate", rich_help_panel=_RUN)(operating.migrate)

@@ -20,6 +20,7 @@ from signoff.ports import Filter, KnownTool, Page
 
 if TYPE_CHECKING:
     from signoff.bootstrap import Signoff
+    from signoff.domain.advice import Advice
     from signoff.domain.policy import Policy
     from signoff.domain.policy_changes import Published, Recorded
     from signoff.domain.simulation import Simulation
@@ -58,6 +59,14 @@ class Desk(Protocol):
         seconds_per_decision: float | None = None,
         examples: int = 3,
     ) -> Simulation: ...
+    def advise(
+        self,
+        *,
+        since: timedelta,
+        agent: str | None = None,
+        at_most: float = 0.02,
+        least: int = 100,
+    ) -> Advice: ...
     def now(self) -> int: ...
     def audit(self) -> Audit: ...
     def tokens(self) -> Sequence[Token]: ...
@@ -103,7 +112,7 @@ class Direct:
         self.retry_delivery = signoff.retry_delivery
         self.policy_log = signoff.policy_log
         self.policy_version = signoff.policy_version
-        self.simulate = signoff.simulate
+        self.simulate, self.advise = signoff.simulate, signoff.advise
         self.close = signoff.close
 
     def decide(self, request_id: str, decision: Decision, *, digest: str) -> Request:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from signoff.client.agreeing import AgreeingClient
 from signoff.client.documents import (
+    read_advice,
     read_delivery,
     read_entry,
     read_event,
@@ -31,6 +32,7 @@ from signoff.client.transport import (
     request_path,
 )
 from signoff.domain.actions import canonical
+from signoff.domain.advice import Advice
 from signoff.domain.errors import (
     DeliveryNotFound,
     EntryNotFound,
@@ -278,6 +280,31 @@ class Client(AgreeingClient):
         }
         found = self._post("/policies/simulate", body, timeout=AUDIT_TIMEOUT)
         return read_simulation(found)
+
+    def advise(
+        self,
+        *,
+        since: timedelta,
+        agent: str | None = None,
+        at_most: float = 0.02,
+        least: int = 100,
+    ) -> Advice:
+        """Moves that the record supports. None is applied.
+
+        Raises:
+            InvalidSetting: A number out of range.
+            MissingExtra: scipy isn't installed at the server.
+            NotAllowed: The identity is an agent.
+        """
+        given = {
+            "since_s": since.total_seconds(),
+            "agent": agent,
+            "at_most": at_most,
+            "least": least,
+        }
+        query = {name: value for name, value in given.items() if value is not None}
+        found = self._send("GET", "/advice", params=query, timeout=AUDIT_TIMEOUT)
+        return read_advice(found)
 
     # Identities; for the group `admin` only.
 

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from signoff.domain.actions import ToolTraits
+from signoff.domain.advice import Advice, Direction, Kept, Limits, Proposal
 from signoff.domain.delegations import Delegation, Lent
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event, Fact
@@ -142,6 +143,21 @@ def _tool_moves(data: Mapping[str, Any]) -> ToolMoves:
 def _move(data: Mapping[str, Any]) -> Move:
     shown = tuple(read_plain(Example, one) for one in data["examples"])
     return read_plain(Move, data, examples=shown)
+
+
+def read_advice(data: Mapping[str, Any]) -> Advice:
+    return read_plain(
+        Advice,
+        data,
+        limits=read_plain(Limits, data["limits"]),
+        proposals=tuple(map(_proposal, data["proposals"])),
+        kept=tuple(read_plain(Kept, one) for one in data["kept"]),
+    )
+
+
+def _proposal(data: Mapping[str, Any]) -> Proposal:
+    cautions, direction = tuple(data["cautions"]), Direction(data["direction"])
+    return read_plain(Proposal, data, cautions=cautions, direction=direction)
 
 
 def read_token(data: Mapping[str, Any]) -> Token:

@@ -39,6 +39,7 @@ SignoffError
     ├── ServerUnreachable      no signoff server answers at that address
     ├── DeliveryFailed         a channel is down; the message is sent later
     ├── DeliveryRefused        a message that no later attempt would bring over
+    ├── MissingExtra           a library that not every installation has
     └── PortTaken              another program listens there
 """
 
@@ -594,3 +595,18 @@ class PortTaken(WorldError):
             f"Port {port} on {host} is taken by another program. "
             f"Choose another with --port, or --port 0 for any free one."
         )
+
+
+class MissingExtra(WorldError):
+    """A library that this needs isn't installed; nothing was done.
+
+    Attributes:
+        library: Its name.
+        extra: The extra of signoff that brings it.
+    """
+
+    code = "missing_extra"
+
+    def __init__(self, library: str, extra: str) -> None:
+        self.library, self.extra = library, extra
+        super().__init__(f"This needs {library}: `pip install 'signoff[{extra}]'`.")

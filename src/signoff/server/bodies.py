@@ -161,7 +161,7 @@ class SimulateBody(Sent):
 
     @property
     def since(self) -> timedelta:
-        return timedelta(seconds=min(self.since_s, 2 * LONGEST.total_seconds()))
+        return _span(self.since_s)
 
 
 def _rule(number: int, described: dict[str, Any]) -> Rule:
@@ -199,6 +199,26 @@ class Wanted(BaseModel):
         given = self.model_dump(exclude={"status"})
         status = None if self.status == "any" else Status(self.status)
         return Filter(status=status, **given)
+
+
+class WantedAdvice(BaseModel):
+    """Which record to look at, and from when on it says something."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since_s: Annotated[float, Field(gt=0, description="Seconds back.")]
+    agent: Name | None = None
+    at_most: float = 0.02
+    least: int = 100
+
+    @property
+    def since(self) -> timedelta:
+        return _span(self.since_s)
+
+
+def _span(seconds: float) -> timedelta:
+    # Past the longest span, whatever the number; timedelta itself would overflow.
+    return timedelta(seconds=min(seconds, 2 * LONGEST.total_seconds()))
 
 
 class WantedEntries(BaseModel):

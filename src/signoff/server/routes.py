@@ -9,6 +9,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from signoff.domain.advice import Advice
 from signoff.domain.journal import Entry
 from signoff.domain.ledger import Audit, Event
 from signoff.domain.notices import Delivery
@@ -27,6 +28,7 @@ from signoff.server.bodies import (
     SimulateBody,
     TokenBody,
     Wanted,
+    WantedAdvice,
     WantedDeliveries,
     WantedEntries,
 )
@@ -261,6 +263,21 @@ def simulate(so: Core, _by: Keeper, body: SimulateBody) -> Response:
         agent=body.agent,
         seconds_per_decision=body.seconds_per_decision,
         examples=body.examples,
+    )
+    return Json(found)
+
+
+@router.get("/advice", response_model=Advice, operation_id="advise", tags=["policies"])
+def advise(so: Core, _by: Keeper, wanted: Annotated[WantedAdvice, Query()]) -> Response:
+    """Moves between verdicts that the record supports. None is applied.
+
+    Not for agents.
+    """
+    found = so.advise(
+        since=wanted.since,
+        agent=wanted.agent,
+        at_most=wanted.at_most,
+        least=wanted.least,
     )
     return Json(found)
 

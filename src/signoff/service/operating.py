@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from signoff.domain.advice import Advice
 from signoff.domain.policy import Policy
 from signoff.domain.policy_changes import Published, Recorded
 from signoff.domain.simulation import Simulation
-from signoff.service import policies, simulate
+from signoff.service import advise, policies, simulate
 from signoff.service.core import Core
 
 
@@ -59,4 +60,29 @@ class Operating(Core):
                 seconds=seconds_per_decision,
                 examples=examples,
             ),
+        )
+
+    def advise(
+        self,
+        *,
+        since: timedelta,
+        agent: str | None = None,
+        at_most: float = 0.02,
+        least: int = 100,
+    ) -> Advice:
+        """Moves that the record supports. None is applied.
+
+        Args:
+            since: How far back.
+            agent: Only this agent's calls.
+            at_most: A tool may be asked about less only if, with 95 % confidence,
+                people would not have approved at most this share unchanged.
+            least: And only with so many decided requests.
+
+        Raises:
+            InvalidSetting: A number out of range.
+            MissingExtra: scipy isn't installed.
+        """
+        return advise.advise(
+            self.store, since=since, agent=agent, at_most=at_most, least=least
         )

@@ -31,7 +31,7 @@ _EQUAL: Final[dict[str, Column[Any]]] = {
     "assignee": r.c.assignee,
 }
 _BEYOND_64_BITS: Final = 2**63
-_RANKS: Final = {risk.value: risk.rank for risk in Risk}
+RANKS: Final = {risk.value: risk.rank for risk in Risk}
 
 
 def page_statement(wanted: Filter) -> Select[Any]:
@@ -85,7 +85,7 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     ]
     if wanted.risk is not None:
         # The rank is what the index by risk holds; no risk has the rank -1.
-        found.append(r.c.risk_rank == _RANKS.get(wanted.risk, -1))
+        found.append(r.c.risk_rank == RANKS.get(wanted.risk, -1))
     if wanted.status is not None:
         # A thread has few requests: without its statistics, SQLite would rather walk
         # the index of another order than sort them. An expression is in no index.

@@ -31,6 +31,7 @@ from signoff.storage.pausing import PausesReading
 from signoff.storage.policies import SqlPolicies
 from signoff.storage.records import SqlRecords
 from signoff.storage.stages import StageReading
+from signoff.storage.tallies import SqlTallies
 
 _REQUEST: Final = select(t.requests).where(t.requests.c.id == bindparam("id"))
 _REQUEST_OF: Final = (
@@ -51,6 +52,7 @@ class SqlReading(
     SqlRecords,
     PausesReading,
     ReadingDelegations,
+    SqlTallies,
 ):
     """The reads of the port, on one connection."""
 
