@@ -34,8 +34,8 @@ PUBLIC = {
     "reversible",
 }
 METHODS = {
-    "agreement": "(request_id)",
     "advise": "(*, since, agent=None, at_most=0.02, least=100)",
+    "agreement": "(request_id)",
     "allowed": "(action, ruling)",
     "assign": "(request_id, *, to, by)",
     "audit": "()",

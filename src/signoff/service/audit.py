@@ -10,21 +10,19 @@ from signoff.domain.actions import digest
 from signoff.domain.errors import SignoffError
 from signoff.domain.journal import EntryState
 from signoff.domain.ledger import Audit, Break, Event, verify
+from signoff.domain.pauses import PAUSES_CHAIN, Pause
 from signoff.domain.requests import Request, Status, Terms, read_terms, shown
 from signoff.domain.stages import value_digest
 from signoff.ports import Reading, Store
 from signoff.service import policies
-from signoff.service.audit_people import delegation_breaks, vote_breaks
-from signoff.service.stages import OUTLINE
-from signoff.domain.pauses import PAUSES_CHAIN, Pause
-from signoff.domain.requests import Request, Status, shown
-from signoff.ports import Reading, Store
 from signoff.service.audit_pauses import (
     Clocked,
     clock_problem,
     pause_breaks,
     read_pauses,
 )
+from signoff.service.audit_people import delegation_breaks, vote_breaks
+from signoff.service.stages import OUTLINE
 
 __all__ = ["Audit", "audit"]
 
@@ -40,9 +38,8 @@ def audit(store: Store) -> Audit:
             threads, total = threads + 1, total + len(events)
             if broken := verify(thread, events, (seq, head)):
                 breaks.append(broken)
-            breaks.extend(_unreadable_too(reading, thread, events))
-        breaks.extend(delegation_breaks(reading))
             breaks.extend(_unreadable_too(reading, thread, events, pauses))
+        breaks.extend(delegation_breaks(reading))
     return Audit(threads=threads, events=total, breaks=tuple(breaks))
 
 
@@ -90,11 +87,9 @@ class _Told:
     status: Status
     digest: str
     terms: Terms
-    by: str | None = None
-    assignee: str | None = None
-    terms: object
     clocks: Clocked
     by: str | None = None
+    assignee: str | None = None
     settled_at: int | None = None
 
 
@@ -105,13 +100,11 @@ def _told(events: Iterable[Event]) -> Mapping[str, _Told]:
         if fact.kind == "asked":
             told[subject] = _asked(event)
         elif fact.kind == "edited":
-            amended = _pending(event, fact.body["now"]["digest"])
-            told[subject] = replace(amended, assignee=told[subject].assignee)
+            told[subject] = _edited(event, told[subject])
         elif fact.kind == "assigned":
             told[subject] = replace(
                 told[subject], seq=event.seq, assignee=fact.body["to"]
             )
-            told[subject] = _edited(event, told[subject])
         elif fact.kind in _SETTLED and subject in told:
             status = Status(fact.kind)
             told[subject] = replace(
@@ -124,9 +117,6 @@ def _told(events: Iterable[Event]) -> Mapping[str, _Told]:
     return told
 
 
-def _pending(event: Event, shown_digest: str) -> _Told:
-    terms = read_terms(event.fact.body["terms"])
-    return _Told(seq=event.seq, status=Status.PENDING, digest=shown_digest, terms=terms)
 def _asked(event: Event) -> _Told:
     body = event.fact.body
     clocks = Clocked(
@@ -139,7 +129,7 @@ def _asked(event: Event) -> _Told:
         seq=event.seq,
         status=Status.PENDING,
         digest=body["digest"],
-        terms=body["terms"],
+        terms=read_terms(body["terms"]),
         clocks=clocks,
     )
 
@@ -155,8 +145,9 @@ def _edited(event: Event, before: _Told) -> _Told:
         seq=event.seq,
         status=Status.PENDING,
         digest=now["digest"],
-        terms=terms,
+        terms=read_terms(terms),
         clocks=clocks,
+        assignee=before.assignee,
     )
 
 
@@ -175,10 +166,7 @@ def _request_problem(
     if row.terms != told.terms:
         return "the table has other terms than the ledger"
     if row.assignee != told.assignee:
-        return f"the table has it assigned to {row.assignee}, the ledger to " + str(
-            told.assignee
-        )
-    return None
+        return f"the table has it assigned to {row.assignee}, not to {told.assignee}"
     return clock_problem(row, told.clocks, told.settled_at, pauses)
 
 

@@ -50,9 +50,9 @@ class SqlReading(
     StageReading,
     OutboxReading,
     SqlRecords,
+    SqlTallies,
     PausesReading,
     ReadingDelegations,
-    SqlTallies,
 ):
     """The reads of the port, on one connection."""
 
