@@ -18,7 +18,8 @@ SignoffError
 ├── NotApplied             a tool says: it failed, and nothing happened
 ├── LostRace               somebody was faster
 │   ├── AlreadyDecided         the request is settled (by whom, how, when)
-│   └── AttemptsExhausted      the approval doesn't cover another attempt
+│   ├── AttemptsExhausted      the approval doesn't cover another attempt
+│   └── TurnLost               another worker goes on with this thread
 └── WorldError             something outside failed
     ├── CallNotRecorded        a call could not be recorded, so it was not run
     ├── StorageUnavailable     the database can't be opened, read or written
@@ -297,6 +298,19 @@ class AttemptsExhausted(LostRace):
         super().__init__(
             f"{entry_id} was approved for {allowed} attempt(s) and has used them. "
             "A rule's `attempts=` allows more."
+        )
+
+
+class TurnLost(LostRace):
+    """Another worker goes on with this thread; what this one still does isn't kept."""
+
+    code = "turn_lost"
+
+    def __init__(self, thread: str, worker: str) -> None:
+        self.thread, self.worker = thread, worker
+        super().__init__(
+            f"{worker} was silent for too long and lost its turn on thread {thread!r}, "
+            "so this run of it was stopped. Another worker goes on with the thread."
         )
 
 

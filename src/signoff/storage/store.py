@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine, text, tuple_
 
 from signoff.clock import Clock
-from signoff.ports import Reading, Wakeup, Writing
+from signoff.ports import Reading, Wakeup, Watch, Writing
 from signoff.storage import tables as t
 from signoff.storage.engine import (
     CLOCKS,
@@ -20,10 +20,12 @@ from signoff.storage.engine import (
 )
 from signoff.storage.migrate import migrate
 from signoff.storage.reading import SqlReading
+from signoff.storage.turns import TurnsStore
+from signoff.storage.watching import watch
 from signoff.storage.writing import SqlWriting
 
 
-class SqlStore:
+class SqlStore(TurnsStore):
     """Everything that signoff keeps, in one SQLite file or PostgreSQL database."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
@@ -81,6 +83,10 @@ class SqlStore:
         )
         with storage_errors(self.engine), self.engine.begin() as connection:
             connection.execute(statement)
+
+    def watch(self) -> Watch:
+        """Notices what other connections and processes change here."""
+        return watch(self.engine)
 
     def close(self) -> None:
         """Close every connection."""
