@@ -25,6 +25,7 @@ LEAVES: list[SignoffError] = [
     errors.NotApplied("the bank said no; try another account"),
     errors.AlreadyDecided("req_1", "rejected", "bob", 1),
     errors.AttemptsExhausted("ent_1", 2),
+    errors.TurnLost("t1", "host/1/ab12"),
     errors.CallNotRecorded(),
     errors.StorageUnavailable("sqlite:///x.db", "disk I/O error"),
     errors.SchemaTooNew(9, 1),

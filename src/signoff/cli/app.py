@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from signoff import __version__
-from signoff.cli import checking, deciding, operating, reading
+from signoff.cli import checking, deciding, operating, reading, working
 from signoff.cli.exits import ExitCode, guarded
 
 DEBUG: Final = "--debug"
@@ -137,6 +137,7 @@ app.command("cancel", rich_help_panel=_DECIDE)(deciding.cancel)
 app.command("settle", rich_help_panel=_DECIDE)(deciding.settle)
 app.command("demo", rich_help_panel=_RUN)(operating.demo)
 app.command("serve", rich_help_panel=_RUN)(operating.serve)
+app.command("worker", rich_help_panel=_RUN)(working.worker)
 app.command("migrate", rich_help_panel=_RUN)(operating.migrate)
 
 audit = typer.Typer(

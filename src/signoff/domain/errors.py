@@ -310,7 +310,8 @@ class TurnLost(LostRace):
         self.thread, self.worker = thread, worker
         super().__init__(
             f"{worker} was silent for too long and lost its turn on thread {thread!r}, "
-            "so this run of it was stopped. Another worker goes on with the thread."
+            "so this run of it was stopped. Another worker goes on with the thread: "
+            "`signoff worker --status` shows which."
         )
 
 

@@ -11,15 +11,20 @@ from signoff.langgraph._gate import Passed, gate
 from signoff.langgraph._heal import heal
 from signoff.langgraph._middleware import SignoffMiddleware
 from signoff.langgraph._runner import Outcome, Runner
+from signoff.langgraph._serving import App, Served, read_app, serving
 from signoff.langgraph._tools import guard_tools
 
 __all__ = [
+    "App",
     "Outcome",
     "Passed",
     "Runner",
+    "Served",
     "SignoffMiddleware",
     "gate",
     "guard_tools",
     "heal",
     "idempotency_key",
+    "read_app",
+    "serving",
 ]

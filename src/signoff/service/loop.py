@@ -88,11 +88,7 @@ class Loop:
 
     def _wake(self, resumer: Resumer, thread: str) -> None:
         try:
-            resumer.wake(thread)
-        except WorldError as error:
-            log.warning("thread %s could not be woken, trying again: %s", thread, error)
-        except Exception:
-            log.exception("thread %s could not be woken", thread)
+            wake(resumer, thread)
         finally:
             with self._lock:
                 self._running.discard(thread)
@@ -120,3 +116,13 @@ class Loop:
             return watch.changed()
         except WorldError:
             return False  # the next look says so
+
+
+def wake(resumer: Resumer, thread: str) -> None:
+    """Wake one thread; whatever goes wrong is logged, and its wake-up stays."""
+    try:
+        resumer.wake(thread)
+    except WorldError as error:
+        log.warning("thread %s could not be woken, trying again: %s", thread, error)
+    except Exception:
+        log.exception("thread %s could not be woken", thread)

@@ -77,6 +77,12 @@ class Turns:
         except WorldError as error:
             log.warning("a turn could not be given back, it will lapse: %s", error)
 
+    @property
+    def held(self) -> Sequence[Turn]:
+        """The turns that it has now."""
+        with self._lock:
+            return list(self._held)
+
     def enlist(self, agents: Sequence[str], concurrency: int) -> None:
         """Enter this process among the workers, and stay there until `dismiss`."""
         self._check_process()
@@ -99,8 +105,7 @@ class Turns:
 
     def abandon(self) -> Sequence[Turn]:
         """Give up every turn, in the middle of its run, for others to take over."""
-        with self._lock:
-            held = list(self._held)
+        held = self.held
         for turn in held:
             lose_turn(self._store, turn, lapsed=False)
         return held
