@@ -23,7 +23,8 @@ $$;
 CREATE OR REPLACE FUNCTION {jobs}.signoff_defer() RETURNS trigger
 LANGUAGE plpgsql SET search_path = {jobs}, pg_catalog AS $$
 BEGIN
-    IF NEW.agent IS NOT NULL THEN
+    -- Without a worker of its agent nobody would ever fetch the job.
+    IF EXISTS (SELECT 1 FROM {store}.workers AS w WHERE w.agents::jsonb ? NEW.agent) THEN
         BEGIN
             PERFORM procrastinate_defer_jobs_v1(ARRAY[signoff_job(
                 NEW.agent, NEW.thread, NEW.version, NEW.attempts, NEW.due_at

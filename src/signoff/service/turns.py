@@ -105,7 +105,8 @@ class Turns:
 
     def abandon(self) -> Sequence[Turn]:
         """Give up every turn, in the middle of its run, for others to take over."""
-        held = self.held
+        with self._lock:
+            held, self._held = self._held, []
         for turn in held:
             lose_turn(self._store, turn, lapsed=False)
         return held
@@ -151,7 +152,7 @@ class Turns:
         pause = self._every
         while not self._idle.wait(pause):
             with self._lock:
-                if not (self._held or self._enlisted):
+                if self._store.closed or not (self._held or self._enlisted):
                     self._thread = None
                     return
             pause = self._every if self._kept() else min(AGAIN_S, self._every)

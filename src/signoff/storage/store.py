@@ -33,6 +33,7 @@ class SqlStore(TurnsStore):
         self._readers = readers(engine)
         self._snapshots = snapshots(engine)
         self._clock = clock
+        self.closed = False
 
     @property
     def url(self) -> str:
@@ -90,6 +91,7 @@ class SqlStore(TurnsStore):
 
     def close(self) -> None:
         """Close every connection."""
+        self.closed = True
         self.engine.dispose()
 
 
