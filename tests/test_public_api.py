@@ -70,7 +70,9 @@ METHODS = {
     "lent_to": "(person)",
     "lift": "(pause_id, *, by)",
     "look_again": "(entry)",
+    "lose_turns": "()",
     "next_delivery": "(outlets)",
+    "next_due": "()",
     "now": "()",
     "pause": "(*, by, agent=None, thread=None, tool=None, reason=None)",
     "pauses": "(*, active=True)",
@@ -80,10 +82,12 @@ METHODS = {
     "policy_version": "(start)",
     "propose": "(action, asked, *, ruling=None)",
     "publish": "(policy)",
+    "put_off": "(wakeup, error)",
     "retry_delivery": "(delivery_id)",
     "revoke_delegation": "(delegation_id, *, by)",
     "revoke_token": "(token_id, *, by=None)",
     "rule": "(action)",
+    "run_due": "()",
     "settle": "(entry, *, happened, note='', by)",
     "simulate": "(policy, *, since, agent=None, seconds_per_decision=None, examples=3)",
     "stages": "(thread)",
@@ -94,7 +98,9 @@ METHODS = {
     "tokens": "()",
     "tools": "(agent=None)",
     "votes": "(request_id)",
-    "wakeups": "(agent=None)",
+    "wakeup": "(thread)",
+    "wakeups": "(agent=None, *, ready=False)",
+    "workforce": "()",
 }
 
 

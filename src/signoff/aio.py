@@ -27,7 +27,7 @@ from signoff.domain.requests import Decision, Request, Vote
 from signoff.domain.simulation import Simulation
 from signoff.domain.stages import Kept, Stage
 from signoff.domain.voting import Progress
-from signoff.ports import Filter, KnownTool, Outlets, Page, Wakeup
+from signoff.ports import Filter, KnownTool, Outlets, Page, Wakeup, Workforce
 from signoff.service import Approvals
 from signoff.service.audit import Audit
 from signoff.service.propose import Asked, Standing
@@ -316,8 +316,28 @@ class AsyncApprovals:
     async def expire_due(self) -> int:
         return await self._run(self.sync.expire_due)
 
-    async def wakeups(self, agent: str | None = None) -> Sequence[Wakeup]:
-        return await self._run(self.sync.wakeups, agent)
+    async def run_due(self) -> int:
+        return await self._run(self.sync.run_due)
+
+    async def next_due(self) -> int | None:
+        return await self._run(self.sync.next_due)
+
+    async def lose_turns(self) -> int:
+        return await self._run(self.sync.lose_turns)
+
+    async def wakeups(
+        self, agent: str | None = None, *, ready: bool = False
+    ) -> Sequence[Wakeup]:
+        return await self._run(self.sync.wakeups, agent, ready=ready)
+
+    async def wakeup(self, thread: str) -> Wakeup | None:
+        return await self._run(self.sync.wakeup, thread)
+
+    async def put_off(self, wakeup: Wakeup, error: str) -> float:
+        return await self._run(self.sync.put_off, wakeup, error)
+
+    async def workforce(self) -> Workforce:
+        return await self._run(self.sync.workforce)
 
     async def done_waking(self, wakeup: Wakeup) -> None:
         return await self._run(self.sync.done_waking, wakeup)

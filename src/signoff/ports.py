@@ -53,11 +53,86 @@ class Wakeup:
 
     Attributes:
         version: Changes with every new reason, so that none is lost.
+        attempts: How often the thread failed when it was woken for this reason.
     """
 
     thread: str
     agent: str | None
     version: int
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """The right to run a thread, which one worker has at a time.
+
+    Attributes:
+        agent: Whose thread it is, so that another worker of it can take over.
+        fence: Grows with every turn of the thread.
+        taken_at: Microseconds on the database's clock; 0 where nobody asked for it.
+        lease_until: Until when the worker counts as alive; 0 as above.
+    """
+
+    thread: str
+    agent: str
+    worker: str
+    fence: int
+    taken_at: int = 0
+    lease_until: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """A process that runs threads.
+
+    Attributes:
+        id: Host, process and a part that no other worker has.
+        started_at: Microseconds on the database's clock, as `beat_at`.
+        beat_at: When it last said that it is alive.
+        threads: Those whose turn it has.
+    """
+
+    id: str
+    host: str
+    pid: int
+    agents: tuple[str, ...]
+    concurrency: int
+    started_at: int = 0
+    beat_at: int = 0
+    alive: bool = True
+    threads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """The wake-ups of an agent that are not done yet.
+
+    Attributes:
+        since: When the oldest of them came, on the database's clock.
+        failing: How many were tried and failed.
+        error: One of the errors.
+    """
+
+    agent: str | None
+    count: int
+    since: int
+    failing: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workforce:
+    """Who works, and what waits for it.
+
+    Attributes:
+        now: The database's clock.
+        others: Threads that run in processes that are no workers, by process.
+    """
+
+    now: int
+    workers: tuple[Worker, ...]
+    others: Mapping[str, tuple[str, ...]]
+    waiting: tuple[Waiting, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +198,14 @@ class Reading(Protocol):
     def events_about(self, thread: str, subjects: Sequence[str]) -> Sequence[Event]: ...
     def heads(self) -> Iterable[tuple[str, int, str]]: ...
     def due(self, limit: int) -> Sequence[str]: ...
-    def wakeups(self, agent: str | None) -> Sequence[Wakeup]: ...
+    def wakeups(
+        self, agent: str | None, *, ready: bool = False
+    ) -> Sequence[Wakeup]: ...
+    def wakeup(self, thread: str) -> Wakeup | None: ...
+    def lapsed_turns(self, limit: int) -> Sequence[Turn]: ...
+    def turn(self, thread: str) -> Turn | None: ...
+    def next_due(self) -> int | None: ...
+    def workforce(self) -> Workforce: ...
     def people(self) -> Sequence[Principal]: ...
     def delegations(self) -> Sequence[Delegation]: ...
     def delegation(self, delegation_id: str) -> Delegation | None: ...
@@ -214,6 +296,7 @@ class Writing(Reading, Protocol):
     def add_stalled(self, call: Stalled, pause: Pause) -> bool: ...
     def hand_over(self, lifted: Pause, others: Sequence[Pause]) -> int: ...
     def take_freed(self) -> Sequence[Stalled]: ...
+    def end_turn(self, turn: Turn, *, lapsed: bool) -> bool: ...
     def add_token(self, token: Token, secret_hash: str) -> None: ...
     def revoke_token(self, token_id: str) -> bool: ...
     def add_delegation(self, delegation: Delegation) -> None: ...
@@ -288,10 +371,53 @@ class Store(Protocol):
 
     @property
     def url(self) -> str: ...
+    @property
+    def closed(self) -> bool: ...
     def reading(self) -> AbstractContextManager[Reading]: ...
     def snapshot(self) -> AbstractContextManager[Reading]: ...
     def writing(self, thread: str) -> AbstractContextManager[Writing]: ...
     def outbox(self) -> AbstractContextManager[Outbox]: ...
     def beat(self, held: Sequence[tuple[str, int]], lease: int) -> None: ...
     def done_waking(self, wakeup: Wakeup) -> None: ...
+    def put_off(self, wakeup: Wakeup, *, delay: int, error: str) -> bool: ...
+    def take_turn(
+        self, thread: str, agent: str, *, worker: str, lease: int
+    ) -> Turn | None: ...
+    def holds(self, turn: Turn) -> bool: ...
+    def end_turn(self, turn: Turn) -> bool: ...
+    def keep_turns(self, worker: str, lease: int) -> None: ...
+    def enlist(self, worker: Worker, lease: int) -> None: ...
+    def dismiss(self, worker: str) -> None: ...
+    def watch(self) -> Watch: ...
     def close(self) -> None: ...
+
+
+class Watch(Protocol):
+    """Notices changes that other processes make.
+
+    Attributes:
+        every: Seconds between two looks.
+    """
+
+    every: float
+
+    def changed(self) -> bool: ...
+    def close(self) -> None: ...
+
+
+class Resumer(Protocol):
+    """Runs the threads of one agent."""
+
+    @property
+    def agent(self) -> str: ...
+    def wake(self, thread: str) -> bool: ...
+
+
+class Carrier(Protocol):
+    """Brings wake-ups to the resumers of this process, and does what is due.
+
+    `run` returns once `stop` was called, from any thread, and nothing runs any more.
+    """
+
+    def run(self) -> None: ...
+    def stop(self) -> None: ...

@@ -38,6 +38,7 @@ LEAVES: list[SignoffError] = [
     errors.AttemptsExhausted("ent_1", 2),
     errors.ThreadBusy("t1"),
     errors.GraphServerFailed("t1", "it can't be reached"),
+    errors.TurnLost("t1", "host/1/ab12"),
     errors.CallNotRecorded(),
     errors.StorageUnavailable("sqlite:///x.db", "disk I/O error"),
     errors.SchemaTooNew(9, 1),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from langchain_core.messages import HumanMessage
 from sqlalchemy import event
 
 from signoff import Signoff, allow, review
@@ -13,6 +14,7 @@ from tests.langgraph.agents import SYNC, Bench, call, said, turn
 from tests.langgraph.conftest import MakeBench
 
 LOOK = [turn(call("look", "c1", what="a")), turn(call("look", "c2", what="b"))]
+GO = {"messages": [HumanMessage("go")]}
 
 
 @contextmanager
@@ -47,8 +49,7 @@ async def test_nothing_is_written_on_the_path_of_an_allowed_call(
 ) -> None:
     agent = await bench([allow("look"), review("*")], LOOK)
     with statements(agent.so) as seen:
-        finished = await agent.start()
-    assert finished.finished
+        await agent.invoke(GO, "t1")  # the bare graph: a Runner's turn costs its own
     assert len(agent.effects.of("look")) == 2
     assert set(seen) <= {"signoff-recorder"}
     agent.so.flush()
@@ -60,9 +61,9 @@ async def test_nothing_is_written_on_the_path_of_an_allowed_call(
 async def test_a_rule_may_leave_its_calls_out_of_the_record(bench: MakeBench) -> None:
     agent = await bench([allow("look", record=False), review("*")], LOOK)
     with statements(agent.so) as seen:
-        finished = await agent.start()
+        await agent.invoke(GO, "t1")
         agent.so.flush()
-    assert finished.finished
+    assert len(agent.effects.of("look")) == 2
     assert seen == []
     assert recorded(agent) == []
 

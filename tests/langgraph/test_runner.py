@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
-from signoff import Approve, Reject, Signoff, Status, clock, review
+from signoff import Approve, Reject, Signoff, Status, review
 from signoff.domain.errors import NoCheckpointer, UnknownThread
 from signoff.langgraph import Runner
+from signoff.testing import MovableClock
 from tests.langgraph.agents import (
     MARIA,
     ONE_KIND,
@@ -200,22 +202,22 @@ async def test_a_thread_that_fails_on_resume_keeps_its_decision(
 
 
 @SYNC
-async def test_a_thread_that_failed_is_tried_again_by_itself(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    agent = await bench(RULES, PAY)
+async def test_a_thread_that_failed_is_tried_again_by_itself(bench: MakeBench) -> None:
+    clock = MovableClock()
+    agent = await bench(RULES, PAY, clock=clock)
     await agent.start("t1")
     agent.model.broken = True
     agent.decide(Approve(), agent.one("t1"))
-    seconds = [100.0]
-    monkeypatch.setattr(clock, "monotonic", lambda: seconds[0])
     tried = []
-    for wait in (0.0, 0.9, 0.2, 1.9, 0.2):
-        seconds[0] += wait
+    for seconds in (0, 0, 1, 0, 2, 0, 4):
+        clock.offset += timedelta(seconds=seconds)
         tried.append(agent.runner.run_due())
-    assert tried == [1, 0, 1, 0, 1]
+    assert tried == [1, 0, 1, 0, 1, 0, 1]
+    (waiting,) = agent.so.workforce().waiting
+    assert (waiting.agent, waiting.count, waiting.failing) == ("payer", 1, 1)
+    assert "the provider is down" in str(waiting.error)
     agent.model.broken = False
-    seconds[0] += 4.1
+    clock.offset += timedelta(seconds=8)
     assert agent.runner.run_due() == 1
     assert agent.so.wakeups() == []
     assert len(agent.effects.done) == 1

@@ -20,6 +20,7 @@ from signoff.cli import (
     policies,
     reading,
     telling,
+    working,
 )
 from signoff.cli.exits import ExitCode, guarded
 
@@ -146,6 +147,7 @@ app.command("settle", rich_help_panel=_DECIDE)(deciding.settle)
 app.command("advise", rich_help_panel=_RUN)(advising.advise)
 app.command("demo", rich_help_panel=_RUN)(operating.demo)
 app.command("serve", rich_help_panel=_RUN)(operating.serve)
+app.command("worker", rich_help_panel=_RUN)(working.worker)
 app.command("migrate", rich_help_panel=_RUN)(operating.migrate)
 
 audit = typer.Typer(

@@ -32,7 +32,18 @@ PORT: Final = 8765
 Auto = Literal["approve", "reject", "edit", "respond"]
 
 
-def migrate(*, store: options.Store = None) -> None:
+def migrate(
+    *,
+    workers: Annotated[
+        bool,
+        typer.Option(
+            "--workers",
+            help="Also make the tables of the workers' jobs (PostgreSQL), where a "
+            "worker itself may not.",
+        ),
+    ] = False,
+    store: options.Store = None,
+) -> None:
     """Bring a database's schema up to date. Safe while others use it."""
     from signoff.storage import engine as engines  # noqa: PLC0415 - SQLAlchemy costs a second
     from signoff.storage import migrate as schema  # noqa: PLC0415 - as above
@@ -51,6 +62,9 @@ def migrate(*, store: options.Store = None) -> None:
         number = schema.migrate(engine, lambda step: steps.append(_said(step)))
     finally:
         engine.dispose()
+    if workers and file is None:
+        jobs = needed("signoff.durable", "postgres").install_jobs(address)
+        say(f"the workers' jobs are in schema {jobs}")
     already = "already " if steps == [] else ""
     put(Text(f"{already}at {number}"))
 

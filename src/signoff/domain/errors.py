@@ -28,9 +28,9 @@ SignoffError
 │   ├── AlreadyDecided         the request is settled (by whom, how, when)
 │   ├── AlreadyLifted          the pause was lifted (by whom, when)
 │   ├── Paused                 a pause covers this call, so it waits
-│   └── AttemptsExhausted      the approval doesn't cover another attempt
 │   ├── AttemptsExhausted      the approval doesn't cover another attempt
-│   └── ThreadBusy             another run of this thread is under way
+│   ├── ThreadBusy             another run of this thread is under way
+│   └── TurnLost               another worker goes on with this thread
 └── WorldError             something outside failed
     ├── CallNotRecorded        a call could not be recorded, so it was not run
     ├── StorageUnavailable     the database can't be opened, read or written
@@ -485,6 +485,20 @@ class ThreadBusy(LostRace):
         super().__init__(
             f"Another run of thread {thread!r} is under way on the server, so nothing "
             "was started. Try again when it has ended."
+        )
+
+
+class TurnLost(LostRace):
+    """Another worker goes on with this thread; what this one still does isn't kept."""
+
+    code = "turn_lost"
+
+    def __init__(self, thread: str, worker: str) -> None:
+        self.thread, self.worker = thread, worker
+        super().__init__(
+            f"{worker} was silent for too long and lost its turn on thread {thread!r}, "
+            "so this run of it was stopped. Another worker goes on with the thread: "
+            "`signoff worker --status` shows which."
         )
 
 

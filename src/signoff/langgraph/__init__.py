@@ -12,15 +12,18 @@ from signoff.langgraph._heal import heal
 from signoff.langgraph._middleware import SignoffMiddleware
 from signoff.langgraph._remote import RemoteRunner
 from signoff.langgraph._runner import Outcome, Runner
+from signoff.langgraph._serving import App, Served, read_app, serving
 from signoff.langgraph._stages import Stages
 from signoff.langgraph._tools import guard_tools
 
 __all__ = [
+    "App",
     "GateTerms",
     "Outcome",
     "Passed",
     "RemoteRunner",
     "Runner",
+    "Served",
     "SignoffMiddleware",
     "Stages",
     "agate",
@@ -28,4 +31,6 @@ __all__ = [
     "guard_tools",
     "heal",
     "idempotency_key",
+    "read_app",
+    "serving",
 ]

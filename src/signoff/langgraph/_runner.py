@@ -11,24 +11,29 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import anyio
+from anyio import to_thread
+from anyio.from_thread import BlockingPortal
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel import Pregel
 from langgraph.types import Command, Interrupt, StateSnapshot
 
-from signoff import clock
-from signoff.domain.errors import NoCheckpointer, SignoffError, UnknownThread
-from signoff.domain.requests import Status
+from signoff.domain.errors import NoCheckpointer, TurnLost, UnknownThread
+from signoff.domain.text import storable
 from signoff.langgraph._calls import AGENT, TEAM, USER
+from signoff.langgraph._fenced import fenced
 from signoff.langgraph._wakes import WAKE
-from signoff.ports import Wakeup
+from signoff.ports import Turn, Wakeup
 from signoff.service import Approvals
+from signoff.service.loop import CONCURRENCY, Loop
+from signoff.service.turns import Turns
 
 log: Final = logging.getLogger("signoff")
 
-LISTEN_S: Final = 0.25
 ROUNDS: Final = 5
-LONGEST_DELAY_S: Final = 300.0
-TURN_S: Final = 0.01
+POLL_S: Final = 0.01
+BUSY_S: Final = 0.05
+ERROR_LENGTH: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,37 +55,42 @@ class Outcome:
         return self.waiting == ()
 
 
-class _Turn:
-    """One resume of a thread at a time; forgotten when nobody holds or awaits it."""
+class _Queue:
+    """The resumes of a thread in this process; forgotten when nobody is in it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class _Later:
-    at: float
-    delay: float
-
-
 class Runner:
-    """Runs one graph in this process; one resume of a thread at a time.
+    """Runs one graph in this process; one run of a thread at a time in all processes.
 
     Args:
         graph: A compiled graph with a checkpointer.
         agent: The name under which its actions are recorded; only wake-ups of this
             agent are taken.
+        turns: The turns of this process, if it has several runners.
+        portal: The event loop in which the graph has to run, if it is an async one.
 
     Raises:
         NoCheckpointer: The graph could never be resumed.
     """
 
-    def __init__(self, so: Approvals, graph: Pregel[Any], *, agent: str) -> None:
-        if not graph.checkpointer:
+    def __init__(
+        self,
+        so: Approvals,
+        graph: Pregel[Any],
+        *,
+        agent: str,
+        turns: Turns | None = None,
+        portal: BlockingPortal | None = None,
+    ) -> None:
+        if not isinstance(graph.checkpointer, BaseCheckpointSaver):
             raise NoCheckpointer("checkpointer")
         self.so, self.graph, self.agent = so, graph, agent
-        self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
-        self._later: dict[str, _Later] = {}
+        self.turns = Turns(so.store) if turns is None else turns
+        self._portal = portal
+        self._queues: WeakValueDictionary[str, _Queue] = WeakValueDictionary()
         self._lock = threading.Lock()
 
     def start(
@@ -91,23 +101,29 @@ class Runner:
         user: str | None = None,
         team: str | None = None,
     ) -> Outcome:
-        """Give a thread an input and run it until it waits or is finished."""
+        """Give a thread an input and run it until it waits or is finished.
+
+        It waits while another process runs the thread.
+
+        Raises:
+            TurnLost: This process was silent for too long; another goes on with it.
+        """
         config = self._config(thread_id, user=user, team=team)
-        with self._turn(thread_id):
-            self.graph.invoke(input, config, durability="sync")
-            return self._outcome(thread_id)
+        with self._turn(thread_id) as graph:
+            graph.invoke(input, config, durability="sync")
+            return _outcome(thread_id, graph.get_state(config))
 
     def resume(self, thread_id: str) -> Outcome:
         """Let a thread go on with what was decided; harmless when nothing was.
 
         Raises:
             UnknownThread: It has no saved state; nothing is run.
+            TurnLost: As for `start`.
         """
-        with self._turn(thread_id):
-            snapshot = self._snapshot(thread_id)
-            config = self._config(thread_id, **_context_of(snapshot))
-            self.graph.invoke(next_input(snapshot), config, durability="sync")
-            return self._outcome(thread_id)
+        if self._portal is not None:
+            return self._portal.call(self.aresume, thread_id)
+        with self._turn(thread_id) as graph:
+            return self._resume_in(graph, thread_id)
 
     async def astart(
         self,
@@ -119,94 +135,111 @@ class Runner:
     ) -> Outcome:
         """`start`, from async code."""
         config = self._config(thread_id, user=user, team=team)
-        async with self._aturn(thread_id):
-            await self.graph.ainvoke(input, config, durability="sync")
-            return _outcome(thread_id, await self.graph.aget_state(config))
+        async with self._aturn(thread_id) as graph:
+            await graph.ainvoke(input, config, durability="sync")
+            return _outcome(thread_id, await graph.aget_state(config))
 
     async def aresume(self, thread_id: str) -> Outcome:
         """`resume`, from async code."""
-        bare = self._config(thread_id)
-        async with self._aturn(thread_id):
-            snapshot = _saved(thread_id, await self.graph.aget_state(bare))
-            config = self._config(thread_id, **_context_of(snapshot))
-            await self.graph.ainvoke(next_input(snapshot), config, durability="sync")
-            return _outcome(thread_id, await self.graph.aget_state(config))
+        async with self._aturn(thread_id) as graph:
+            return await self._aresume_in(graph, thread_id)
 
-    def run_due(self) -> int:
-        """Expire what is overdue and resume every thread that has a reason to.
+    def wake(self, thread: str) -> bool:
+        """Let a thread go on if it has a reason to and nobody runs it.
 
         A thread that fails keeps its wake-up and is tried again after a second, then
-        two, four and so on, at most five minutes; another process may try it earlier.
+        two, four and so on, at most five minutes.
+
+        Returns:
+            Whether it was this process's turn.
+        """
+        queue = self._queue_of(thread)
+        if not queue.lock.acquire(blocking=False):
+            return False
+        try:
+            turn = self.turns.take(thread, self.agent)
+            if turn is None:
+                return False
+            try:
+                self._wake_in(fenced(self.graph, self.turns, turn), thread)
+            finally:
+                self.turns.end(turn)
+        finally:
+            queue.lock.release()
+        return True
+
+    def run_due(self) -> int:
+        """Do what is due and resume every thread that has a reason to, one by one.
 
         Returns:
             How many threads were tried.
         """
-        self.so.expire_due()
-        due = [one for one in self.so.wakeups(self.agent) if self._is_due(one)]
-        for wakeup in due:
-            self._wake(wakeup)
-        return len(due)
+        while self.so.run_due():
+            pass
+        ready = self.so.wakeups(self.agent, ready=True)
+        return sum(self.wake(wakeup.thread) for wakeup in ready)
 
     @contextmanager
-    def watch(self) -> Iterator[Runner]:
-        """Resume threads as they are decided, in a thread of its own, until the end."""
-        stopped = threading.Event()
-        thread = threading.Thread(
-            target=self._listen, args=(stopped,), name="signoff-runner", daemon=True
-        )
+    def watch(self, *, concurrency: int = CONCURRENCY) -> Iterator[Runner]:
+        """Resume threads as they are decided, in threads of its own, until the end.
+
+        Args:
+            concurrency: How many of the agent's threads may run at the same time.
+        """
+        loop = Loop(self.so, [self], concurrency=concurrency)
+        thread = threading.Thread(target=loop.run, name="signoff-runner", daemon=True)
         thread.start()
         try:
             yield self
         finally:
-            stopped.set()
+            loop.stop()
             self.so.bell.ring()
             thread.join()
 
-    def _listen(self, stopped: threading.Event) -> None:
-        heard = self.so.bell.rings
-        while not stopped.is_set():
+    def _wake_in(self, graph: Pregel[Any], thread: str) -> None:
+        # Read within the turn: whoever had it before may have done this one.
+        for _ in range(ROUNDS):
+            wakeup = self.so.wakeup(thread)
+            if wakeup is None or wakeup.agent != self.agent:
+                return
             try:
-                self.run_due()
-            except SignoffError as error:
-                log.warning("threads could not be woken, trying again: %s", error)
-            heard = self.so.bell.wait(heard, LISTEN_S)
+                self._go_on(graph, thread)
+            except TurnLost as lost:
+                log.warning("%s", lost)
+                return
+            except UnknownThread as error:
+                self._put_off(wakeup, error, trace=False)
+                return
+            except Exception as error:  # noqa: BLE001 - a graph may raise anything
+                self._put_off(wakeup, error, trace=True)
+                return
+            self.so.done_waking(wakeup)
 
-    def _is_due(self, wakeup: Wakeup) -> bool:
-        later = self._later.get(wakeup.thread)
-        return later is None or later.at <= clock.monotonic()
+    def _go_on(self, graph: Pregel[Any], thread: str) -> None:
+        if self._portal is None:
+            self._resume_in(graph, thread)
+        else:
+            self._portal.call(self._aresume_in, graph, thread)
 
-    def _wake(self, wakeup: Wakeup) -> None:
-        try:
-            for _ in range(ROUNDS):
-                if not self._settled_in(self.resume(wakeup.thread)):
-                    break
-        except UnknownThread:
-            log.warning(
-                "thread %s has no saved state; its wake-up is dropped", wakeup.thread
-            )
-        except Exception as error:  # noqa: BLE001 - a graph may raise anything
-            self._try_later(wakeup.thread, error)
-            return
-        self._later.pop(wakeup.thread, None)
-        self.so.done_waking(wakeup)
+    def _put_off(self, wakeup: Wakeup, error: Exception, *, trace: bool) -> None:
+        shown = storable(f"{type(error).__name__}: {error}")[:ERROR_LENGTH]
+        delay = self.so.put_off(wakeup, shown)
+        said = "thread %s failed when it was resumed, again in %d s: %s"
+        log.error(said, wakeup.thread, delay, shown, exc_info=error if trace else None)
 
-    def _try_later(self, thread: str, error: Exception) -> None:
-        before = self._later.get(thread)
-        delay = 1.0 if before is None else min(before.delay * 2, LONGEST_DELAY_S)
-        self._later[thread] = _Later(clock.monotonic() + delay, delay)
-        said = "thread %s failed when it was resumed; again in %d s"
-        log.error(said, thread, delay, exc_info=error)
+    def _resume_in(self, graph: Pregel[Any], thread: str) -> Outcome:
+        bare = self._config(thread)
+        snapshot = _saved(thread, graph.get_state(bare))
+        config = self._config(thread, **_context_of(snapshot))
+        graph.invoke(next_input(snapshot), config, durability="sync")
+        return _outcome(thread, graph.get_state(bare))
 
-    def _settled_in(self, outcome: Outcome) -> bool:
-        """Whether it waits on a request that was settled while it came to rest."""
-        asked = (ask for value in outcome.waiting for ask in requests_of(value))
-        return any(self.so.get(ask).status is not Status.PENDING for ask in asked)
-
-    def _outcome(self, thread_id: str) -> Outcome:
-        return _outcome(thread_id, self.graph.get_state(self._config(thread_id)))
-
-    def _snapshot(self, thread_id: str) -> StateSnapshot:
-        return _saved(thread_id, self.graph.get_state(self._config(thread_id)))
+    async def _aresume_in(self, graph: Pregel[Any], thread: str) -> Outcome:
+        bare = self._config(thread)
+        snapshot = _saved(thread, await graph.aget_state(bare))
+        config = self._config(thread, **_context_of(snapshot))
+        await graph.ainvoke(next_input(snapshot), config, durability="sync")
+        return _outcome(thread, await graph.aget_state(bare))
 
     def _config(
         self, thread_id: str, *, user: str | None = None, team: str | None = None
@@ -216,25 +249,46 @@ class Runner:
         return {"configurable": said}
 
     @contextmanager
-    def _turn(self, thread_id: str) -> Iterator[None]:
-        turn = self._turn_of(thread_id)
-        with turn.lock:
-            yield
+    def _turn(self, thread_id: str) -> Iterator[Pregel[Any]]:
+        with self._queue_of(thread_id).lock:
+            heard = self.so.bell.rings
+            while (turn := self.turns.take(thread_id, self.agent)) is None:
+                heard = self.so.bell.wait(heard, BUSY_S)
+            try:
+                yield fenced(self.graph, self.turns, turn)
+            finally:
+                self.turns.end(turn)
+        self.so.bell.ring()
 
-    def _turn_of(self, thread_id: str) -> _Turn:
+    def _queue_of(self, thread_id: str) -> _Queue:
         with self._lock:
-            return self._turns.setdefault(thread_id, _Turn())
+            return self._queues.setdefault(thread_id, _Queue())
 
     @asynccontextmanager
-    async def _aturn(self, thread_id: str) -> AsyncIterator[None]:
-        turn = self._turn_of(thread_id)
+    async def _aturn(self, thread_id: str) -> AsyncIterator[Pregel[Any]]:
+        queue = self._queue_of(thread_id)
         # Polled: a task cancelled while another thread acquires for it would keep it.
-        while not turn.lock.acquire(blocking=False):  # noqa: ASYNC110 - as above
-            await anyio.sleep(TURN_S)
+        while not queue.lock.acquire(blocking=False):  # noqa: ASYNC110 - as above
+            await anyio.sleep(POLL_S)
         try:
-            yield
+            turn = await self._atake(thread_id)
+            try:
+                yield fenced(self.graph, self.turns, turn)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(self.turns.end, turn)
         finally:
-            turn.lock.release()
+            queue.lock.release()
+        self.so.bell.ring()
+
+    async def _atake(self, thread_id: str) -> Turn:
+        while True:
+            # Shielded: a turn that is taken for a cancelled task would never be ended.
+            with anyio.CancelScope(shield=True):
+                turn = await to_thread.run_sync(self.turns.take, thread_id, self.agent)
+            if turn is not None:
+                return turn
+            await anyio.sleep(BUSY_S)
 
 
 def next_input(snapshot: StateSnapshot) -> Command[Any] | None:
@@ -253,14 +307,6 @@ def open_pauses(snapshot: StateSnapshot) -> Iterator[Interrupt]:
     for task in snapshot.tasks:
         if task.result is None:
             yield from task.interrupts
-
-
-def requests_of(value: Mapping[str, Any]) -> Iterator[str]:
-    """The ids of the requests that a pause of signoff waits for."""
-    ours = value.get("signoff") or {}
-    for one in ours.get("calls", [ours]):
-        if one.get("request_id") and not one.get("entry_id"):
-            yield one["request_id"]
 
 
 def is_ours(pause: Interrupt) -> bool:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from signoff.ports import Wakeup
+from signoff.ports import Wakeup, Workforce
 from signoff.service import decide as deciding
-from signoff.service import pauses
+from signoff.service import pauses, turns
 from signoff.service.core import Core
+
+LONGEST_DELAY_S = 300
 
 
 class Upkeep(Core):
     """The use cases of whoever keeps things going: a loop, a worker, a server."""
+
+    def run_due(self) -> int:
+        """Do everything whose time has come, in any process. Returns how much.
+
+        Each piece does a bounded part; a caller that gets a number calls again.
+        """
+        return sum(work() for work in self._due_work())
+
+    def next_due(self) -> int | None:
+        """Microseconds until something has to be done; None while nothing waits."""
+        with self.store.reading() as reading:
+            return reading.next_due()
 
     def expire_due(self) -> int:
         """Settle the requests whose deadline has passed. Returns how many.
@@ -24,11 +38,48 @@ class Upkeep(Core):
             self.bell.ring()
         return expired
 
-    def wakeups(self, agent: str | None = None) -> Sequence[Wakeup]:
-        """Threads that can go on, oldest first."""
+    def lose_turns(self) -> int:
+        """End the turns of workers that went silent. Returns how many.
+
+        What they were running has no known outcome any more, and their threads are
+        woken, so that another worker goes on.
+        """
+        lost = turns.lose_turns(self.store)
+        if lost:
+            self.bell.ring()
+        return lost
+
+    def wakeups(
+        self, agent: str | None = None, *, ready: bool = False
+    ) -> Sequence[Wakeup]:
+        """Threads that can go on, oldest first; with `ready` those that nobody runs."""
         with self.store.reading() as reading:
-            return reading.wakeups(agent)
+            return reading.wakeups(agent, ready=ready)
+
+    def wakeup(self, thread: str) -> Wakeup | None:
+        """The reason that a thread has to go on, if it has one."""
+        with self.store.reading() as reading:
+            return reading.wakeup(thread)
 
     def done_waking(self, wakeup: Wakeup) -> None:
         """Forget a wake-up, unless a new reason has come since."""
         self.store.done_waking(wakeup)
+
+    def put_off(self, wakeup: Wakeup, error: str) -> float:
+        """Note that a thread failed when it was woken, and try it again later.
+
+        Returns:
+            Seconds until then: one at first, then twice as many each time, at most 300.
+        """
+        delay = min(2 ** min(wakeup.attempts, 9), LONGEST_DELAY_S)
+        self.store.put_off(wakeup, delay=delay * 1_000_000, error=error)
+        return float(delay)
+
+    def workforce(self) -> Workforce:
+        """The workers, the threads that each runs, and what waits for them."""
+        with self.store.reading() as reading:
+            return reading.workforce()
+
+    def _due_work(self) -> Sequence[Callable[[], int]]:
+        """What `run_due` does, in order; each says how much there was."""
+        return (self.expire_due, self.lose_turns)

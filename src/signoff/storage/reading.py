@@ -21,7 +21,7 @@ from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import GENESIS, Event
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Request, Vote
-from signoff.ports import Filter, KnownTool, Page, Wakeup
+from signoff.ports import Filter, KnownTool, Page
 from signoff.storage import paging, rows
 from signoff.storage import tables as t
 from signoff.storage.delegating import ReadingDelegations
@@ -32,6 +32,7 @@ from signoff.storage.policies import SqlPolicies
 from signoff.storage.records import SqlRecords
 from signoff.storage.stages import StageReading
 from signoff.storage.tallies import SqlTallies
+from signoff.storage.turns import TurnsReading
 
 _REQUEST: Final = select(t.requests).where(t.requests.c.id == bindparam("id"))
 _REQUEST_OF: Final = (
@@ -53,6 +54,7 @@ class SqlReading(
     SqlTallies,
     PausesReading,
     ReadingDelegations,
+    TurnsReading,
 ):
     """The reads of the port, on one connection."""
 
@@ -182,14 +184,6 @@ class SqlReading(
             .limit(limit)
         )
         return list(self._connection.execute(found).scalars())
-
-    def wakeups(self, agent: str | None) -> Sequence[Wakeup]:
-        columns = t.wakeups.c
-        found = select(columns.thread, columns.agent, columns.version)
-        found = found.order_by(columns.since, columns.thread).limit(100)
-        if agent is not None:
-            found = found.where(columns.agent == agent)
-        return [Wakeup(**row) for row in self._all(found)]
 
     def people(self) -> Sequence[Principal]:
         columns = t.tokens.c

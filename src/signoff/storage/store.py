@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine, text, tuple_
 
 from signoff.clock import Clock
-from signoff.ports import Outbox, Reading, Wakeup, Writing
+from signoff.ports import Outbox, Reading, Wakeup, Watch, Writing
 from signoff.storage import tables as t
 from signoff.storage.engine import (
     CLOCKS,
@@ -21,10 +21,12 @@ from signoff.storage.engine import (
 from signoff.storage.migrate import migrate
 from signoff.storage.outbox import SqlOutbox
 from signoff.storage.reading import SqlReading
+from signoff.storage.turns import TurnsStore
+from signoff.storage.watching import watch
 from signoff.storage.writing import SqlWriting
 
 
-class SqlStore:
+class SqlStore(TurnsStore):
     """Everything that signoff keeps, in one SQLite file or PostgreSQL database."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
@@ -32,6 +34,7 @@ class SqlStore:
         self._readers = readers(engine)
         self._snapshots = snapshots(engine)
         self._clock = clock
+        self.closed = False
 
     @property
     def url(self) -> str:
@@ -89,8 +92,13 @@ class SqlStore:
         with storage_errors(self.engine), self.engine.begin() as connection:
             connection.execute(statement)
 
+    def watch(self) -> Watch:
+        """Notices what other connections and processes change here."""
+        return watch(self.engine)
+
     def close(self) -> None:
         """Close every connection."""
+        self.closed = True
         self.engine.dispose()
 
 

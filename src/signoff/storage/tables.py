@@ -186,6 +186,36 @@ wakeups: Final = Table(
     Column("agent", Text),
     Column("since", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("error", Text),
+    Index("wakeups_by_agent", "agent", "due_at", "since"),
+)
+
+turns: Final = Table(
+    "turns",
+    metadata,
+    Column("thread", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("taken_at", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Index("turns_by_worker", "worker", "lease_until"),
+    Index("turns_by_lease", "lease_until"),
+)
+
+workers: Final = Table(
+    "workers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("agents", Text, nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("beat_at", BigInteger, nullable=False),
+    Column("alive_until", BigInteger, nullable=False),
 )
 
 tokens: Final = Table(

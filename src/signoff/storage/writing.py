@@ -37,6 +37,7 @@ from signoff.storage.outbox import Telling
 from signoff.storage.pausing import PausesWriting, after, shared_lock
 from signoff.storage.reading import SqlReading
 from signoff.storage.stages import StageWriting
+from signoff.storage.turns import TurnsWriting
 
 _INSERTS: Final[Mapping[str, Callable[[Any], sqlite.Insert]]] = {
     "sqlite": sqlite.insert,
@@ -50,7 +51,9 @@ _SEAL: Final = (
 )
 
 
-class SqlWriting(StageWriting, SqlReading, Telling, PausesWriting, WritingDelegations):
+class SqlWriting(
+    StageWriting, SqlReading, Telling, PausesWriting, WritingDelegations, TurnsWriting
+):
     """The moves of the port, in the transaction of `connection`."""
 
     def __init__(self, connection: Connection, offset: int, thread: str) -> None:
@@ -215,8 +218,13 @@ class SqlWriting(StageWriting, SqlReading, Telling, PausesWriting, WritingDelega
             since=self._now,
             # Every wake-up stands beside a fact, so its place in the chain is new.
             version=self._seq + len(self._facts),
+            due_at=0,
+            attempts=0,
+            error=None,
         )
-        news = {name: insert.excluded[name] for name in ("version", "agent")}
+        # A new reason is tried at once, whatever became of the last one.
+        names = ("version", "agent", "due_at", "attempts", "error")
+        news = {name: insert.excluded[name] for name in names}
         self._connection.execute(
             insert.on_conflict_do_update(index_elements=["thread"], set_=news)
         )

@@ -1,0 +1,122 @@
+"""Checkpointers by address, for graphs that were compiled without one.
+
+PostgreSQL's has a pool that checks its connections, so that it outlives a restart of
+the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import (
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
+from typing import Any, Final
+
+from anyio.from_thread import BlockingPortal
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from signoff.domain.errors import InvalidSetting
+
+_SQLITE: Final = "sqlite:///"
+_POSTGRESQL: Final = ("postgresql://", "postgres://")
+_OPTIONS: Final = {"autocommit": True, "prepare_threshold": 0}
+_SIZE: Final = 8
+
+Saver = BaseCheckpointSaver[Any]
+
+
+def open_saver(
+    address: str, portal: BlockingPortal | None
+) -> AbstractContextManager[Saver]:
+    """The checkpointer at an address; with a portal, an async one in its loop.
+
+    Raises:
+        InvalidSetting: It isn't an address of SQLite or PostgreSQL, or needs an extra.
+    """
+    try:
+        return _opened(address, portal)
+    except ModuleNotFoundError as error:
+        raise InvalidSetting(
+            "--checkpointer", f"this needs {error.name}: pip install 'signoff[all]'."
+        ) from error
+
+
+def _opened(
+    address: str, portal: BlockingPortal | None
+) -> AbstractContextManager[Saver]:
+    if address.startswith(_SQLITE):
+        file = address.removeprefix(_SQLITE)
+        if portal is None:
+            return _sqlite(file)
+        return portal.wrap_async_context_manager(_async_sqlite(file))
+    if address.startswith(_POSTGRESQL):
+        if portal is None:
+            return _postgresql(address)
+        return portal.wrap_async_context_manager(_async_postgresql(address))
+    raise InvalidSetting(
+        "--checkpointer", "must be sqlite:///threads.db or postgresql://host/name."
+    )
+
+
+@contextmanager
+def _sqlite(file: str) -> Iterator[Saver]:
+    from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: PLC0415 - an extra
+
+    with SqliteSaver.from_conn_string(file) as saver:
+        saver.setup()
+        yield saver
+
+
+@asynccontextmanager
+async def _async_sqlite(file: str) -> AsyncIterator[Saver]:
+    from langgraph.checkpoint.sqlite.aio import (  # noqa: PLC0415 - an extra
+        AsyncSqliteSaver,
+    )
+
+    async with AsyncSqliteSaver.from_conn_string(file) as saver:
+        await saver.setup()
+        yield saver
+
+
+@contextmanager
+def _postgresql(address: str) -> Iterator[Saver]:
+    from langgraph.checkpoint.postgres import PostgresSaver  # noqa: PLC0415 - an extra
+    from psycopg.rows import dict_row  # noqa: PLC0415 - as above
+    from psycopg_pool import ConnectionPool  # noqa: PLC0415 - as above
+
+    pool: ConnectionPool[Any] = ConnectionPool(
+        address,
+        min_size=1,
+        max_size=_SIZE,
+        kwargs={**_OPTIONS, "row_factory": dict_row},
+        check=ConnectionPool.check_connection,
+        open=False,
+    )
+    with pool:
+        saver = PostgresSaver(pool)
+        saver.setup()
+        yield saver
+
+
+@asynccontextmanager
+async def _async_postgresql(address: str) -> AsyncIterator[Saver]:
+    from langgraph.checkpoint.postgres.aio import (  # noqa: PLC0415 - an extra
+        AsyncPostgresSaver,
+    )
+    from psycopg.rows import dict_row  # noqa: PLC0415 - as above
+    from psycopg_pool import AsyncConnectionPool  # noqa: PLC0415 - as above
+
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+        address,
+        min_size=1,
+        max_size=_SIZE,
+        kwargs={**_OPTIONS, "row_factory": dict_row},
+        check=AsyncConnectionPool.check_connection,
+        open=False,
+    )
+    async with pool:
+        saver = AsyncPostgresSaver(pool)
+        await saver.setup()
+        yield saver

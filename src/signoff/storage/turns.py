@@ -1,0 +1,294 @@
+"""Wake-ups, turns and workers: who goes on with which thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    Select,
+    case,
+    func,
+    select,
+    text,
+)
+from sqlalchemy import literal_column as sql
+
+from signoff.clock import Clock
+from signoff.ports import Turn, Waiting, Wakeup, Worker, Workforce
+from signoff.storage import rows
+from signoff.storage import tables as t
+from signoff.storage.engine import CLOCKS, storage_errors
+
+ENDED: Final = 0
+"""The `lease_until` of a turn that nobody has any more; its row keeps the fence."""
+PAGE: Final = 100
+FORGOTTEN_AFTER: Final = 24 * 3600 * 1_000_000
+
+_TAKE: Final = """
+    INSERT INTO turns (thread, agent, worker, fence, taken_at, lease_until)
+    VALUES (:thread, :agent, :worker, 1, {now}, {now} + :lease)
+    ON CONFLICT (thread) DO UPDATE SET
+        agent = excluded.agent, worker = excluded.worker, fence = turns.fence + 1,
+        taken_at = {now}, lease_until = {now} + :lease
+    WHERE turns.lease_until = 0
+    RETURNING fence
+"""
+_KEEP: Final = (
+    "UPDATE turns SET lease_until = {now} + :lease "
+    "WHERE worker = :worker AND lease_until > 0"
+)
+_BEAT: Final = (
+    "UPDATE workers SET beat_at = {now}, alive_until = {now} + :lease "
+    "WHERE id = :worker"
+)
+_HOLDS: Final = text(
+    "SELECT 1 FROM turns WHERE thread = :thread AND worker = :worker "
+    "AND fence = :fence AND lease_until > 0"
+)
+_END: Final = text(
+    "UPDATE turns SET lease_until = 0 WHERE thread = :thread AND worker = :worker "
+    "AND fence = :fence AND lease_until > 0"
+)
+_END_LAPSED: Final = (
+    "UPDATE turns SET lease_until = 0 WHERE thread = :thread AND worker = :worker "
+    "AND fence = :fence AND lease_until > 0 AND lease_until <= {now}"
+)
+_PUT_OFF: Final = (
+    "UPDATE wakeups SET due_at = {now} + :delay, attempts = attempts + 1, "
+    "error = :error WHERE thread = :thread AND version = :version"
+)
+_ENLIST: Final = (
+    "INSERT INTO workers "
+    "(id, host, pid, agents, concurrency, started_at, beat_at, alive_until) VALUES "
+    "(:id, :host, :pid, :agents, :concurrency, {now}, {now}, {now} + :lease)"
+)
+_FORGET: Final = "DELETE FROM workers WHERE alive_until < {now} - :age"
+
+
+class TurnsReading:
+    """Reads of wake-ups, turns and workers, on the connection of a reader."""
+
+    _connection: Connection
+    _clock: str
+
+    def wakeups(self, agent: str | None, *, ready: bool = False) -> Sequence[Wakeup]:
+        columns = t.wakeups.c
+        found = _wakeups().order_by(columns.since, columns.thread).limit(PAGE)
+        if agent is not None:
+            found = found.where(columns.agent == agent)
+        if ready:
+            # Not behind a turn that has lapsed: that one is ended first.
+            busy = select(t.turns.c.thread).where(
+                t.turns.c.thread == columns.thread, t.turns.c.lease_until > ENDED
+            )
+            found = found.where(columns.due_at <= self._at(), ~busy.exists())
+        return [_wakeup(row) for row in self._connection.execute(found).mappings()]
+
+    def wakeup(self, thread: str) -> Wakeup | None:
+        found = _wakeups().where(t.wakeups.c.thread == thread)
+        row = self._connection.execute(found).mappings().first()
+        return None if row is None else _wakeup(row)
+
+    def lapsed_turns(self, limit: int) -> Sequence[Turn]:
+        columns = t.turns.c
+        found = select(t.turns).where(
+            columns.lease_until > ENDED, columns.lease_until <= self._at()
+        )
+        found = found.order_by(columns.lease_until).limit(limit)
+        return [_turn(row) for row in self._connection.execute(found).mappings()]
+
+    def turn(self, thread: str) -> Turn | None:
+        found = select(t.turns).where(
+            t.turns.c.thread == thread, t.turns.c.lease_until > ENDED
+        )
+        row = self._connection.execute(found).mappings().first()
+        return None if row is None else _turn(row)
+
+    def next_due(self) -> int | None:
+        deadline = select(func.min(t.requests.c.expires_at)).where(
+            t.requests.c.status == "pending"
+        )
+        now = self._at()
+        retry = select(func.min(t.wakeups.c.due_at)).where(t.wakeups.c.due_at > now)
+        found = select(deadline.scalar_subquery(), retry.scalar_subquery(), now)
+        *moments, at = self._connection.execute(found).one()
+        known = [int(moment) for moment in moments if moment is not None]
+        return max(0, min(known) - int(at)) if known else None
+
+    def workforce(self) -> Workforce:
+        now = int(self._connection.execute(text(f"SELECT {self._clock}")).scalar_one())
+        held: dict[str, list[str]] = {}
+        columns = t.turns.c
+        live = select(columns.worker, columns.thread).where(columns.lease_until > ENDED)
+        for worker, thread in self._connection.execute(live.order_by(columns.thread)):
+            held.setdefault(worker, []).append(thread)
+        found = select(t.workers).order_by(t.workers.c.started_at, t.workers.c.id)
+        known = [
+            _worker(row, tuple(held.pop(row["id"], ())), now)
+            for row in self._connection.execute(found).mappings()
+        ]
+        return Workforce(
+            now=now,
+            workers=tuple(known),
+            others={worker: tuple(threads) for worker, threads in held.items()},
+            waiting=self._waiting(),
+        )
+
+    def _waiting(self) -> tuple[Waiting, ...]:
+        columns = t.wakeups.c
+        failing = func.sum(case((columns.attempts > 0, 1), else_=0))
+        found = (
+            select(
+                columns.agent,
+                func.count().label("count"),
+                func.min(columns.since).label("since"),
+                failing.label("failing"),
+                func.max(columns.error).label("error"),
+            )
+            .group_by(columns.agent)
+            .order_by(columns.agent)
+        )
+        return tuple(
+            Waiting(
+                agent=row["agent"],
+                count=int(row["count"]),
+                since=int(row["since"]),
+                failing=int(row["failing"]),
+                error=row["error"],
+            )
+            for row in self._connection.execute(found).mappings()
+        )
+
+    def _at(self) -> Any:  # noqa: ANN401 - a scalar of SQL
+        # A subquery is read once; PostgreSQL seeks no index with a volatile function.
+        return select(sql(self._clock, BigInteger)).scalar_subquery()
+
+
+class TurnsWriting:
+    """How a lapsed turn ends, inside of the thread's own transaction."""
+
+    _connection: Connection
+    _clock: str
+
+    def end_turn(self, turn: Turn, *, lapsed: bool) -> bool:
+        statement = text(_END_LAPSED.format(now=self._clock)) if lapsed else _END
+        return _moved(self._connection, statement, _key(turn))
+
+
+class TurnsStore:
+    """Moves of turns, wake-ups and workers that change no request and no entry."""
+
+    engine: Engine
+    _readers: Engine
+    _clock: Clock
+
+    def take_turn(
+        self, thread: str, agent: str, *, worker: str, lease: int
+    ) -> Turn | None:
+        """Take a thread's turn, if nobody has it."""
+        values = {"thread": thread, "agent": agent, "worker": worker, "lease": lease}
+        with storage_errors(self.engine), self.engine.begin() as connection:
+            fence = connection.execute(self._timed(_TAKE), values).scalar()
+        if fence is None:
+            return None
+        return Turn(thread=thread, agent=agent, worker=worker, fence=int(fence))
+
+    def holds(self, turn: Turn) -> bool:
+        """Whether a turn is still its worker's."""
+        with storage_errors(self.engine), self._readers.connect() as connection:
+            return connection.execute(_HOLDS, _key(turn)).scalar() is not None
+
+    def end_turn(self, turn: Turn) -> bool:
+        """Give a turn back; False if it was lost before."""
+        with storage_errors(self.engine), self.engine.begin() as connection:
+            return _moved(connection, _END, _key(turn))
+
+    def keep_turns(self, worker: str, lease: int) -> None:
+        """Say that a worker is alive, and with it every turn that it still has."""
+        values = {"worker": worker, "lease": lease}
+        with storage_errors(self.engine), self.engine.begin() as connection:
+            connection.execute(self._timed(_KEEP), values)
+            connection.execute(self._timed(_BEAT), values)
+
+    def enlist(self, worker: Worker, lease: int) -> None:
+        """Enter a worker, and forget those that ended long ago."""
+        values = {
+            "id": worker.id,
+            "host": worker.host,
+            "pid": worker.pid,
+            "agents": rows.to_json(worker.agents),
+            "concurrency": worker.concurrency,
+            "lease": lease,
+        }
+        with storage_errors(self.engine), self.engine.begin() as connection:
+            connection.execute(self._timed(_FORGET), {"age": FORGOTTEN_AFTER})
+            connection.execute(self._timed(_ENLIST), values)
+
+    def dismiss(self, worker: str) -> None:
+        """A worker has ended in order."""
+        gone = t.workers.delete().where(t.workers.c.id == worker)
+        with storage_errors(self.engine), self.engine.begin() as connection:
+            connection.execute(gone)
+
+    def put_off(self, wakeup: Wakeup, *, delay: int, error: str) -> bool:
+        """Try a wake-up again later, unless a new reason has come since."""
+        values = {"thread": wakeup.thread, "version": wakeup.version}
+        more = {"delay": delay, "error": error}
+        with storage_errors(self.engine), self.engine.begin() as connection:
+            return _moved(connection, self._timed(_PUT_OFF), {**values, **more})
+
+    def _timed(self, statement: str) -> Any:  # noqa: ANN401 - a statement
+        clock = CLOCKS[self.engine.dialect.name]
+        now = clock.format(offset=self._clock.offset_us)
+        return text(statement.format(now=now))
+
+
+def _moved(connection: Connection, statement: Any, values: dict[str, Any]) -> bool:  # noqa: ANN401 - a statement
+    return bool(connection.execute(statement, values).rowcount == 1)
+
+
+def _key(turn: Turn) -> dict[str, Any]:
+    return {"thread": turn.thread, "worker": turn.worker, "fence": turn.fence}
+
+
+def _wakeups() -> Select[Any]:
+    columns = t.wakeups.c
+    return select(columns.thread, columns.agent, columns.version, columns.attempts)
+
+
+def _wakeup(row: rows.Row) -> Wakeup:
+    return Wakeup(
+        thread=row["thread"],
+        agent=row["agent"],
+        version=row["version"],
+        attempts=row["attempts"],
+    )
+
+
+def _turn(row: rows.Row) -> Turn:
+    return Turn(
+        thread=row["thread"],
+        agent=row["agent"],
+        worker=row["worker"],
+        fence=row["fence"],
+        taken_at=row["taken_at"],
+        lease_until=row["lease_until"],
+    )
+
+
+def _worker(row: rows.Row, threads: tuple[str, ...], now: int) -> Worker:
+    return Worker(
+        id=row["id"],
+        host=row["host"],
+        pid=row["pid"],
+        agents=tuple(rows.from_json(row["agents"])),
+        concurrency=row["concurrency"],
+        started_at=row["started_at"],
+        beat_at=row["beat_at"],
+        alive=row["alive_until"] > now,
+        threads=threads,
+    )

@@ -1,0 +1,59 @@
+"""An agent that workers serve: `signoff worker tests.durable.shop:graph`.
+
+Where it keeps what, and how slow its payments are, stands in the environment. Every
+start and end of a payment is a line in a file that outlives any process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from langchain_core.messages import HumanMessage
+from langchain_core.tools import tool
+
+from signoff import Signoff, review
+from tests.langgraph.agents import Scripted, call, turn, with_create_agent
+
+STORE = "SHOP_STORE"
+EFFECTS = "SHOP_EFFECTS"
+HOLD = "SHOP_HOLD"
+"""A file; while it exists, a payment that has begun doesn't end."""
+GO = {"messages": [HumanMessage("go")]}
+
+
+def note(file: str, **said: object) -> None:
+    """One line, in one write."""
+    line = json.dumps({**said, "at": time.monotonic(), "pid": os.getpid()}) + "\n"
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+def make(so: Signoff, effects: str, hold: str | None, saver: Any = None) -> Any:  # noqa: ANN401 - a graph
+    """The agent: it asks to pay 10 once, and is done when that is answered."""
+
+    @tool
+    def pay(amount: int) -> str:
+        """Pay an amount."""
+        note(effects, did="begun", amount=amount)
+        pause = Event()
+        while hold is not None and Path(hold).exists():
+            pause.wait(0.01)
+        note(effects, did="paid", amount=amount)
+        return f"paid {amount}"
+
+    model = Scripted(turns=[turn(call("pay", "c1", amount=10))])
+    return with_create_agent(so, model, [pay], saver)
+
+
+def graph() -> Any:  # noqa: ANN401 - a graph
+    """What a worker serves."""
+    so = Signoff(os.environ[STORE], policy=[review("*")])
+    return make(so, os.environ[EFFECTS], os.environ.get(HOLD))
