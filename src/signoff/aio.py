@@ -22,6 +22,7 @@ from signoff.domain.requests import Decision, Request, Vote
 from signoff.ports import Filter, KnownTool, Page, Wakeup
 from signoff.service import Approvals
 from signoff.service.audit import Audit
+from signoff.service.overdue import Swept
 from signoff.service.propose import Asked, Standing
 
 P = ParamSpec("P")
@@ -164,6 +165,12 @@ class AsyncApprovals:
 
     async def tokens(self) -> Sequence[Token]:
         return await self._run(self.sync.tokens)
+
+    async def run_due(self) -> Swept:
+        return await self._run(self.sync.run_due)
+
+    async def next_due(self) -> int | None:
+        return await self._run(self.sync.next_due)
 
     async def expire_due(self) -> int:
         return await self._run(self.sync.expire_due)

@@ -46,8 +46,8 @@ TAMPERINGS = {
         """INSERT INTO requests SELECT 'req_f', kind, 'act_f', ask, 'thread-f', agent,
         user_id, team, tool, args, proposed, schema, description, digest, revision,
         status, risk, risk_rank, rule, policy_version, terms, note, asked_at,
-        expires_at, changed_at, settled_at, settled_by, outcome, valid_until
-        FROM requests WHERE status = 'approved'""",
+        expires_at, changed_at, settled_at, settled_by, outcome, valid_until,
+        timeline, level, due_at, shift FROM requests WHERE status = 'approved'""",
         "never saw it asked",
     ),
     "entry": ("UPDATE entries SET state = 'failed'", "the table says failed"),

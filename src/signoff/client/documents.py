@@ -12,6 +12,7 @@ from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event, Fact
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Request, RequestKind, Status, Terms
+from signoff.domain.timeline import read_steps
 from signoff.ports import KnownTool
 
 T = TypeVar("T")
@@ -36,7 +37,9 @@ def read_request(data: Mapping[str, Any]) -> Request:
             terms,
             reviewers=None if reviewers is None else tuple(reviewers),
             decisions=tuple(terms["decisions"]),
+            escalated=tuple(terms.get("escalated", ())),
         ),
+        timeline=read_steps(data.get("timeline", ())),
     )
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from signoff.domain.actions import Action, canonical, sha256
+from signoff.domain.calendars import Calendar
 from signoff.domain.errors import PolicyError
 from signoff.domain.predicates import Predicate, compile_condition, explain
 from signoff.domain.rules import Rule, Verdict
@@ -46,9 +47,13 @@ class Policy:
     """Ordered rules; the first whose glob and condition match gives the verdict.
 
     An empty policy asks about everything.
+
+    Attributes:
+        calendars: The working hours that its rules name, if it brings them.
     """
 
     rules: Sequence[Rule]
+    calendars: Mapping[str, Calendar] = field(default_factory=dict, kw_only=True)
     version: str = field(init=False)
 
     def __post_init__(self) -> None:

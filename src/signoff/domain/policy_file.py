@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from signoff.domain.calendars import KEYS, Calendar, check_hours, read_calendar
 from signoff.domain.errors import PolicyError
 from signoff.domain.policy import Policy
 from signoff.domain.rules import Rule, allow, deny, hold, reversible, review
@@ -69,7 +70,8 @@ def read_policy(path: Path) -> Policy:
 
 def parse_policy(text: str, file: str) -> Policy:
     """Make a policy from the text of a file; `file` is its name in errors."""
-    return Policy(_Reader(text, file).rules())
+    reader = _Reader(text, file)
+    return Policy(reader.rules(), calendars=reader.calendars)
 
 
 class _Reader:
@@ -80,14 +82,30 @@ class _Reader:
             self.data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise self._syntax(error) from error
+        self.calendars: dict[str, Calendar] = {}
 
     def rules(self) -> list[Rule]:
-        self._only_known(self.data, ("rule", "defaults"), start=0)
+        self._only_known(self.data, ("rule", "defaults", "calendars"), start=0)
+        self._read_calendars()
         defaults = self._table("defaults")
         tables = self.data.get("rule", [])
         if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
             raise self._error("rules are written as [[rule]], twice bracketed.", "rule")
         return [self._rule(i, table, defaults) for i, table in enumerate(tables)]
+
+    def _read_calendars(self) -> None:
+        tables = self.data.get("calendars", {})
+        if not isinstance(tables, dict):
+            raise self._error("calendars are tables: [calendars.berlin].", "calendars")
+        for name, table in tables.items():
+            start = self._header(rf"\[\s*calendars\s*\.\s*{re.escape(name)}\s*\]", 0)
+            if not isinstance(table, dict):
+                raise self._error(f"{name} is a table: [calendars.{name}].", name)
+            self._only_known(table, KEYS, start=start)
+            try:
+                self.calendars[name] = read_calendar(table)
+            except PolicyError as error:
+                raise self._placed(error, table, start, "timezone") from error
 
     def _table(self, name: str) -> Mapping[str, Any]:
         table = self.data.get(name, {})
@@ -114,6 +132,7 @@ class _Reader:
         try:
             rule = make(*tools, **values)
             Policy([rule])
+            check_hours(rule, self.calendars)
         except PolicyError as error:
             raise self._placed(error, table, start) from error
         except TypeError as error:
@@ -160,11 +179,19 @@ class _Reader:
             raise self._error(f"{key} takes {form}, not {value!r}.", key, start)
 
     def _placed(
-        self, error: PolicyError, table: Mapping[str, Any], start: int
+        self,
+        error: PolicyError,
+        table: Mapping[str, Any],
+        start: int,
+        otherwise: str = "verdict",
     ) -> PolicyError:
         named = (key for key in table if re.search(rf"\b{key}\b", error.problem[:80]))
-        key = next(named, "verdict")
-        return PolicyError(error.problem, file=self.file, line=self._line(key, start))
+        return PolicyError(
+            error.problem,
+            file=self.file,
+            line=self._line(next(named, otherwise), start),
+            suggestion=error.suggestion,
+        )
 
     def _error(
         self,

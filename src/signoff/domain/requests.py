@@ -6,12 +6,14 @@ Everything that affects a request's life cycle is in this module.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Final
 
+from signoff.domain.deadlines import Silence
 from signoff.domain.errors import NotAllowed
 from signoff.domain.principals import Principal, PrincipalKind
+from signoff.domain.timeline import Step
 
 
 class Status(StrEnum):
@@ -105,6 +107,8 @@ class Terms:
     Attributes:
         reviewers: Groups or people who may decide; None is any person.
         valid_for: Microseconds that an approval may wait to be used; None is no limit.
+        on_expiry: What silence means: `reject`, `approve` or `escalate`.
+        escalated: Who may decide as well, since it was escalated.
     """
 
     approvals: int = 1
@@ -114,6 +118,15 @@ class Terms:
     attempts: int = 1
     idempotent: bool = False
     valid_for: int | None = None
+    on_expiry: str = Silence.REJECT.value
+    escalated: tuple[str, ...] = ()
+
+    @property
+    def deciders(self) -> tuple[str, ...] | None:
+        """The groups or people who may decide by now; None is any person."""
+        if self.reviewers is None:
+            return None
+        return tuple(dict.fromkeys((*self.reviewers, *self.escalated)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +165,10 @@ class Request:
         note: Why it is asked, when policy itself had a problem.
         outcome: What was said: `reason`, `message`.
         valid_until: An approval that isn't used by then lapses.
+        timeline: Reminders and escalations in order, at times that `shift` is added to.
+        level: How many of them were done, or left out.
+        due_at: When something is next due: a step, or at last the deadline.
+        shift: By how much its times were moved on; already in every other time.
     """
 
     id: str
@@ -182,6 +199,16 @@ class Request:
     settled_by: str | None = None
     outcome: Mapping[str, Any] | None = None
     valid_until: int | None = None
+    timeline: tuple[Step, ...] = ()
+    level: int = 0
+    due_at: int = 0
+    shift: int = 0
+
+    @property
+    def ahead(self) -> tuple[Step, ...]:
+        """The reminders and escalations that are still to come."""
+        left = self.timeline[self.level :]
+        return tuple(replace(one, at=one.at + self.shift) for one in left)
 
     @property
     def edited(self) -> bool:
@@ -220,8 +247,8 @@ def check_may_decide(request: Request, by: Principal, *, approving: bool) -> Non
     terms = request.terms
     if approving and by.id == request.user and not terms.self_approval:
         raise NotAllowed(by.id, "it runs on your behalf, so somebody else approves it.")
-    if terms.reviewers is not None and not by.answers_to(terms.reviewers):
-        names = ", ".join(terms.reviewers)
+    if terms.deciders is not None and not by.answers_to(terms.deciders):
+        names = ", ".join(terms.deciders)
         raise NotAllowed(by.id, f"{request.id} is decided by: {names}.")
 
 
@@ -235,7 +262,7 @@ def check_may_cancel(request: Request, by: Principal) -> None:
     """
     if by.kind is PrincipalKind.SERVICE or by.id in {request.agent, request.user}:
         return
-    reviewers = request.terms.reviewers
+    reviewers = request.terms.deciders
     reviews = reviewers is None or by.answers_to(reviewers)
     if by.kind is PrincipalKind.AGENT or not reviews:
         raise NotAllowed(
@@ -264,6 +291,34 @@ def eligible(terms: Terms, user: str | None, known: Iterable[Principal]) -> int:
         for person in known
         if person.kind is PrincipalKind.PERSON
         and (terms.self_approval or person.id != user)
-        and (terms.reviewers is None or person.answers_to(terms.reviewers))
+        and (terms.deciders is None or person.answers_to(terms.deciders))
     }
     return len(able)
+
+
+def due_next(request: Request) -> int:
+    """When something is next due: a step, or at last the deadline."""
+    ahead = request.ahead
+    return ahead[0].at if ahead else request.expires_at
+
+
+def silence(request: Request, votes: Iterable[Vote]) -> Status:
+    """What it means now that nobody answered in time.
+
+    Yes only where the rule said so, of a call that is of low risk as it stands, and
+    that nobody has said no to.
+    """
+    said_no = any(
+        vote.kind in {"reject", "respond"}
+        for vote in votes
+        if vote.revision == request.revision
+    )
+    if approves_by_silence(request) and not said_no:
+        return step(Status.PENDING, "approve")
+    return step(Status.PENDING, "expire")
+
+
+def approves_by_silence(request: Request) -> bool:
+    """Whether its terms and its risk let silence approve it."""
+    asked_for = request.terms.on_expiry == Silence.APPROVE.value
+    return asked_for and request.risk == "low" and "approve" in request.terms.decisions

@@ -141,7 +141,7 @@ class Runner:
         Returns:
             How many threads were tried.
         """
-        self.so.expire_due()
+        self.so.run_due()
         due = [one for one in self.so.wakeups(self.agent) if self._is_due(one)]
         for wakeup in due:
             self._wake(wakeup)

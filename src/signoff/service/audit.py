@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from signoff.domain.actions import digest
 from signoff.domain.errors import SignoffError
 from signoff.domain.journal import EntryState
 from signoff.domain.ledger import Audit, Break, Event, verify
-from signoff.domain.requests import Request, Status, shown
+from signoff.domain.requests import Request, Status, Terms, due_next, shown
 from signoff.ports import Reading, Store
 
 __all__ = ["Audit", "audit"]
@@ -63,6 +63,10 @@ class _Told:
     status: Status
     digest: str
     terms: object
+    risk: str | None = None
+    timeline: object = ()
+    level: int = 0
+    expires_at: int = 0
     by: str | None = None
 
 
@@ -71,9 +75,14 @@ def _told(events: Iterable[Event]) -> Mapping[str, _Told]:
     for event in events:
         fact, subject = event.fact, event.fact.subject
         if fact.kind == "asked":
-            told[subject] = _pending(event, fact.body["digest"])
+            told[subject] = _asked(event)
         elif fact.kind == "edited":
-            told[subject] = _pending(event, fact.body["now"]["digest"])
+            told[subject] = _edited(event, told[subject])
+        elif fact.kind in _STEPS and subject in told:
+            level, terms = fact.body["level"], fact.body["terms"]
+            told[subject] = replace(
+                told[subject], seq=event.seq, level=level, terms=_terms(terms)
+            )
         elif fact.kind in _SETTLED and subject in told:
             status = Status(fact.kind)
             told[subject] = replace(
@@ -82,9 +91,38 @@ def _told(events: Iterable[Event]) -> Mapping[str, _Told]:
     return told
 
 
-def _pending(event: Event, shown_digest: str) -> _Told:
-    terms = event.fact.body["terms"]
-    return _Told(seq=event.seq, status=Status.PENDING, digest=shown_digest, terms=terms)
+def _asked(event: Event) -> _Told:
+    body = event.fact.body
+    return _Told(
+        seq=event.seq,
+        status=Status.PENDING,
+        digest=body["digest"],
+        terms=_terms(body["terms"]),
+        risk=body.get("risk"),
+        timeline=body.get("timeline", []),
+        expires_at=body["expires_at"],
+    )
+
+
+def _edited(event: Event, asked: _Told) -> _Told:
+    body = event.fact.body
+    return replace(
+        asked,
+        seq=event.seq,
+        digest=body["now"]["digest"],
+        terms=_terms(body["terms"]),
+        risk=body.get("risk"),
+        timeline=body.get("timeline", []),
+    )
+
+
+def _terms(told: Mapping[str, object]) -> object:
+    """The terms as they are kept now; an older ledger doesn't say all of them."""
+    return {**_plain(asdict(Terms())), **told}
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401 - any JSON value
+    return json.loads(json.dumps(value))
 
 
 def _request_problem(row: Request | None, told: _Told) -> str | None:
@@ -97,8 +135,20 @@ def _request_problem(row: Request | None, told: _Told) -> str | None:
         )
     if row.digest != told.digest or digest(shown(row)) != told.digest:
         return "the table shows something else than what the ledger saw asked"
-    if json.loads(json.dumps(asdict(row.terms))) != told.terms:
+    if _plain(asdict(row.terms)) != told.terms:
         return "the table has other terms than the ledger"
+    if told.risk not in {None, row.risk}:
+        return f"the table says {row.risk} risk, the ledger {told.risk}"
+    return _clock_problem(row, told)
+
+
+def _clock_problem(row: Request, told: _Told) -> str | None:
+    steps = _plain([asdict(step) for step in row.timeline])
+    planned = (row.level, row.expires_at - row.shift, steps)
+    if planned != (told.level, told.expires_at, told.timeline):
+        return "the table has another deadline, or other steps, than the ledger"
+    if row.status is Status.PENDING and row.due_at != due_next(row):
+        return "the table has the next step at another time than its own plan"
     return None
 
 
@@ -130,6 +180,7 @@ def _about_entry(event: Event) -> bool:
     return event.fact.subject.startswith("ent_")
 
 
+_STEPS: Final = frozenset({"reminded", "escalated"})
 _SETTLED: Final = frozenset(s.value for s in Status if s is not Status.PENDING)
 _STATES: Final = {
     "started": EntryState.RUNNING,

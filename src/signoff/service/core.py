@@ -6,7 +6,7 @@ from typing import Final
 
 from signoff.domain.policy import Policy
 from signoff.domain.rules import deny, read_rule
-from signoff.ports import Store
+from signoff.ports import Calendars, Store
 from signoff.service import propose
 from signoff.service.bell import Bell
 
@@ -17,13 +17,23 @@ class Core:
     """The parts that the use cases share.
 
     Attributes:
+        calendars: The working hours that rules name.
         policy: The rules of this process, or None where it only decides and shows.
         bell: Rings in this process when something changed.
     """
 
-    def __init__(self, store: Store, *, policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        policy: Policy | None = None,
+        calendars: Calendars | None = None,
+    ) -> None:
+        for rule in () if policy is None else policy.rules:
+            propose.hours_of(rule, calendars)
         self.store = store
         self.policy = policy
+        self.calendars = calendars
         self.bell = Bell()
         self._policies: dict[str, Policy] = {}
 

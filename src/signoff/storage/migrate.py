@@ -53,7 +53,7 @@ def migrate(engine: Engine, say: Callable[[str], None] = lambda _: None) -> int:
         found = _version(connection)
         if found > known[-1].number:
             raise SchemaTooNew(found, known[-1].number)
-        for migration in known[found:]:
+        for migration in (one for one in known if one.number > found):
             say(f"applying {migration.number:04d} {migration.name}")
             _apply(connection, migration)
     return known[-1].number

@@ -13,6 +13,7 @@ from signoff.domain.ledger import Event, Fact
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Request, RequestKind, Status, Terms, Vote
 from signoff.domain.rules import Risk
+from signoff.domain.timeline import read_steps
 from signoff.ports import KnownTool, Ruled
 
 Row = Mapping[Any, Any]
@@ -73,6 +74,9 @@ def request_row(request: Request) -> dict[str, Any]:
         "settled_by": request.settled_by,
         "outcome": opt_json(request.outcome),
         "valid_until": request.valid_until,
+        "level": request.level,
+        "due_at": request.due_at,
+        "shift": request.shift,
         **content_row(request),
     }
 
@@ -92,6 +96,7 @@ def content_row(request: Request) -> dict[str, Any]:
         "policy_version": request.policy_version,
         "note": request.note,
         "terms": to_json(asdict(request.terms)),
+        "timeline": to_json([asdict(step) for step in request.timeline]),
     }
 
 
@@ -125,6 +130,10 @@ def request_from(row: Row) -> Request:
         settled_by=row["settled_by"],
         outcome=from_json(row["outcome"]),
         valid_until=row["valid_until"],
+        timeline=read_steps(from_json(row["timeline"])),
+        level=row["level"],
+        due_at=row["due_at"],
+        shift=row["shift"],
     )
 
 
@@ -135,6 +144,7 @@ def terms_from(data: Mapping[str, Any]) -> Terms:
             **data,
             "reviewers": None if reviewers is None else tuple(reviewers),
             "decisions": tuple(data["decisions"]),
+            "escalated": tuple(data.get("escalated", ())),
         }
     )
 

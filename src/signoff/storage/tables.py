@@ -71,6 +71,10 @@ requests: Final = Table(
     Column("settled_by", Text),
     Column("outcome", Text),
     Column("valid_until", BigInteger),
+    Column("timeline", Text, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("shift", BigInteger, nullable=False),
     Index("requests_by_action", "action_id", "ask", unique=True),
     Index("requests_by_deadline", "status", "expires_at", "id"),
     Index("requests_by_age", "status", "asked_at", "id"),
@@ -81,6 +85,7 @@ requests: Final = Table(
     Index("requests_by_thread", "thread", "status", "expires_at", "id"),
     Index("requests_by_time", "asked_at", "id"),
     Index("requests_by_change", "changed_at"),
+    Index("requests_by_due", "status", "due_at", "id"),
 )
 
 votes: Final = Table(

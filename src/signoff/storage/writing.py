@@ -13,12 +13,15 @@ from sqlalchemy import (
     Table,
     Update,
     UpdateBase,
+    and_,
     bindparam,
     case,
     distinct,
+    false,
     func,
     literal,
     literal_column,
+    or_,
     select,
     text,
 )
@@ -126,7 +129,8 @@ class SqlWriting(SqlReading):
     ) -> bool:
         columns = t.requests.c
         statement = self._pending(request, in_time=not late)
-        if to is Status.EXPIRED:
+        if by is None:
+            # Only the deadline settles in nobody's name, and only once it has passed.
             statement = statement.where(columns.expires_at <= self._sql_now())
         valid = request.terms.valid_for
         until = (
@@ -139,6 +143,19 @@ class SqlWriting(SqlReading):
                 settled_by=by,
                 outcome=rows.to_json(outcome),
                 valid_until=until,
+                changed_at=_after(self._now),
+            )
+        )
+
+    def advance_request(self, request: Request, *, was: Request) -> bool:
+        columns = t.requests.c
+        return self._changed(
+            self._pending(was, in_time=False)
+            .where(columns.level == was.level, columns.due_at <= self._sql_now())
+            .values(
+                level=request.level,
+                due_at=request.due_at,
+                terms=rows.content_row(request)["terms"],
                 changed_at=_after(self._now),
             )
         )
@@ -273,9 +290,28 @@ class SqlWriting(SqlReading):
                 r.status == Status.APPROVED.value,
                 r.digest == request.digest,
                 (r.valid_until.is_(None)) | (r.valid_until > self._sql_now()),
-                agreed >= request.terms.approvals,
+                or_(agreed >= request.terms.approvals, self._by_silence(request)),
             )
             .exists()
+        )
+
+    def _by_silence(self, request: Request) -> ColumnElement[bool]:
+        """Approved by its deadline: as its terms say, and as the ledger has it."""
+        if not life.approves_by_silence(request):
+            return false()
+        r, e = t.requests.c, t.events.c
+        told = select(literal(1)).where(
+            e.thread == r.thread,
+            e.subject == r.id,
+            e.kind == Status.APPROVED.value,
+            e.actor.is_(None),
+        )
+        return and_(
+            r.terms == rows.content_row(request)["terms"],
+            r.risk == request.risk,
+            r.settled_by.is_(None),
+            r.settled_at >= r.expires_at,
+            told.exists(),
         )
 
     def _entry(self, entry: Entry) -> Update:
