@@ -54,7 +54,7 @@ _INSERT: Final = """
 INSERT INTO requests (id, kind, action_id, ask, thread, agent, user_id, team, tool,
     args, proposed, schema, description, digest, revision, status, risk, risk_rank,
     rule, policy_version, terms, asked_at, expires_at, changed_at, settled_at,
-    settled_by, outcome)
+    settled_by, outcome, timeline, level, due_at, shift)
 SELECT {id}, 'action', 'act_' || n, 1, 't' || (n % 4999), 'agent_' || (n % 11),
     'user_' || (n % 1000), 'team_' || (n % 7), 'tool_' || (n % 41),
     '{{"amount":' || n || ',"to":"somebody@example.com"}}',
@@ -67,7 +67,8 @@ SELECT {id}, 'action', 'act_' || n, 1, 't' || (n % 4999), 'agent_' || (n % 11),
     :now + n, :now + 3600000000 + (n * 7919 % 1000003) * 1000, :now + n,
     CASE WHEN n % 10 = 0 THEN NULL ELSE :now + n END,
     CASE WHEN n % 10 = 0 THEN NULL ELSE 'maria@example.com' END,
-    CASE WHEN n % 10 = 0 THEN NULL ELSE '{{"decision":"approve"}}' END
+    CASE WHEN n % 10 = 0 THEN NULL ELSE '{{"decision":"approve"}}' END,
+    '[]', 0, :now + 3600000000 + (n * 7919 % 1000003) * 1000, 0
 FROM numbers
 """
 _TERMS: Final = (

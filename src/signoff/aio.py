@@ -30,6 +30,7 @@ from signoff.domain.voting import Progress
 from signoff.ports import Filter, KnownTool, Outlets, Page, Wakeup, Workforce
 from signoff.service import Approvals
 from signoff.service.audit import Audit
+from signoff.service.overdue import Swept
 from signoff.service.propose import Asked, Standing
 
 P = ParamSpec("P")
@@ -312,6 +313,12 @@ class AsyncApprovals:
         return await self._run(
             self.sync.advise, since=since, agent=agent, at_most=at_most, least=least
         )
+
+    async def sweep(self) -> Swept:
+        return await self._run(self.sync.sweep)
+
+    async def wake_freed(self) -> int:
+        return await self._run(self.sync.wake_freed)
 
     async def expire_due(self) -> int:
         return await self._run(self.sync.expire_due)

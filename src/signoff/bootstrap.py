@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 
 from signoff.aio import AsyncApprovals
+from signoff.calendars import WorkingHours
 from signoff.clock import Clock
+from signoff.domain.calendars import Calendar
 from signoff.domain.duration import duration
+from signoff.domain.errors import PolicyError
 from signoff.domain.policy import Policy
 from signoff.domain.rules import Rule
 from signoff.service import Approvals
@@ -31,9 +34,13 @@ class Signoff(Approvals):
             could never suffice are refused when asked. `open`: the application vouches
             for people without tokens too, so that a request only says so.
         clock: For tests that move time.
+        calendars: Working hours, by the names that rules give as `hours`; beside
+            those of the policy's file.
 
     Raises:
-        InvalidSetting: The address is no store's, or there is no such directory.
+        InvalidSetting: The address is no store's, there is no such directory, or an
+            extra isn't installed.
+        PolicyError: A rule names a calendar that isn't there.
         StorageUnavailable: The database can't be opened.
         SchemaTooNew: A newer signoff migrated it.
     """
@@ -46,17 +53,25 @@ class Signoff(Approvals):
         lease: str | timedelta = DEFAULT_LEASE,
         directory: Directory = "tokens",
         clock: Clock | None = None,
+        calendars: Mapping[str, Calendar] | None = None,
     ) -> None:
         rules = (
             policy if policy is None or isinstance(policy, Policy) else Policy(policy)
         )
         known = read_directory(directory)
-        super().__init__(
-            open_store(url, clock=clock),
-            policy=rules,
-            lease=duration(lease, name="lease"),
-            directory=known,
-        )
+        hours = _hours(rules, {} if calendars is None else calendars)
+        store = open_store(url, clock=clock)
+        try:
+            super().__init__(
+                store,
+                policy=rules,
+                lease=duration(lease, name="lease"),
+                directory=known,
+                calendars=hours,
+            )
+        except PolicyError:
+            store.close()
+            raise
         if rules is not None and rules.source is not None:
             self.publish(rules)
 
@@ -64,3 +79,10 @@ class Signoff(Approvals):
     def aio(self) -> AsyncApprovals:
         """The same methods for async callers."""
         return AsyncApprovals(self)
+
+
+def _hours(
+    policy: Policy | None, calendars: Mapping[str, Calendar]
+) -> WorkingHours | None:
+    named = {**({} if policy is None else policy.calendars), **calendars}
+    return WorkingHours(named) if named else None

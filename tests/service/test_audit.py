@@ -69,7 +69,8 @@ TAMPERINGS = {
         user_id, team, tool, args, proposed, schema, description, digest, revision,
         status, risk, risk_rank, rule, policy_version, terms, note, asked_at,
         expires_at, changed_at, settled_at, settled_by, outcome, valid_until,
-        assignee FROM requests WHERE status = 'approved'""",
+        assignee, timeline, level, due_at, shift, frozen_at
+        FROM requests WHERE status = 'approved'""",
         "never saw it asked",
     ),
     "entry": ("UPDATE entries SET state = 'failed'", "the table says failed"),

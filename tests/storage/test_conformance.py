@@ -135,7 +135,7 @@ def test_deadlines_are_the_databases(database_url: str) -> None:
         assert not tx.settle_request(made, Status.EXPIRED, by=None, outcome={})
     clock.offset = timedelta(days=8)
     with store.reading() as reading:
-        assert reading.due(10) == [made.id]
+        assert [one for _, one in reading.due(10)] == [made.id]
     with store.writing(made.thread) as tx:
         assert not tx.settle_request(made, Status.APPROVED, by="a", outcome={})
         assert not tx.touch_request(made)

@@ -78,9 +78,11 @@ def test_they_say_what_they_do(empty_database_url: str) -> None:
     assert schema_version(engine) == 0
     latest = migrate(engine, said.append)
     assert said[0] == "applying 0001 first"
-    assert schema_version(engine) == latest == len(said)
+    steps = migrations(engine.dialect.name)
+    assert schema_version(engine) == latest == steps[-1].number
+    assert len(said) == len(steps)
     assert migrate(engine, said.append) == latest
-    assert len(said) == latest
+    assert len(said) == len(steps)
     engine.dispose()
 
 
@@ -89,7 +91,8 @@ def test_both_databases_have_the_same_steps() -> None:
         [(m.number, m.name) for m in migrations(d)] for d in ("sqlite", "postgresql")
     ]
     assert steps[0] == steps[1]
-    assert [number for number, _ in steps[0]] == list(range(1, len(steps[0]) + 1))
+    numbers = [number for number, _ in steps[0]]
+    assert numbers == sorted(set(numbers))
 
 
 def test_a_newer_schema_is_left_alone(database_url: str) -> None:

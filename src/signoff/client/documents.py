@@ -32,6 +32,7 @@ from signoff.domain.simulation import (
     ToolMoves,
 )
 from signoff.domain.stages import Stage, StageState
+from signoff.domain.timeline import read_steps
 from signoff.domain.voting import Alternative, Progress
 from signoff.ports import KnownTool
 
@@ -53,6 +54,7 @@ def read_request(data: Mapping[str, Any]) -> Request:
         kind=RequestKind(data["kind"]),
         status=Status(data["status"]),
         terms=read_terms(terms),
+        timeline=read_steps(data.get("timeline", ())),
     )
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from signoff.domain.actions import Action, canonical, sha256
+from signoff.domain.calendars import Calendar
 from signoff.domain.errors import PolicyError
 from signoff.domain.predicates import Predicate, compile_condition, explain
 from signoff.domain.rules import Rule, Verdict
@@ -50,9 +51,11 @@ class Policy:
     Attributes:
         version: The same for the same rules, whatever file they stand in.
         source: The file that it was read from; None for rules written in Python.
+        calendars: The working hours that its rules name, if it brings them.
     """
 
     rules: Sequence[Rule]
+    calendars: Mapping[str, Calendar] = field(default_factory=dict, kw_only=True)
     version: str = field(init=False)
     source: str | None = field(init=False, default=None)
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from signoff.domain.calendars import KEYS, Calendar, check_hours, read_calendar
 from signoff.domain.errors import PayloadRefused, PolicyError
 from signoff.domain.policy import Policy
 from signoff.domain.rules import Rule, allow, deny, hold, reversible, review
@@ -77,7 +78,8 @@ def read_policy(path: Path) -> Policy:
 
 def parse_policy(text: str, file: str) -> Policy:
     """Make a policy from the text of a file; `file` is its name in errors."""
-    return Policy(_Reader(text, file).rules())
+    reader = _Reader(text, file)
+    return Policy(reader.rules(), calendars=reader.calendars)
 
 
 class _Reader:
@@ -90,14 +92,30 @@ class _Reader:
             raise PolicyError("is nested too deep.", file=file, line=1) from error
         except ValueError as error:  # TOML's own, or a number of thousands of digits
             raise self._syntax(error) from error
+        self.calendars: dict[str, Calendar] = {}
 
     def rules(self) -> list[Rule]:
         self._only_known(self.data, _ON_TOP, start=0)
+        self._read_calendars()
         defaults = self._table("defaults")
         tables = self.data.get("rule", [])
         if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
             raise self._error("rules are written as [[rule]], twice bracketed.", "rule")
         return [self._rule(i, table, defaults) for i, table in enumerate(tables)]
+
+    def _read_calendars(self) -> None:
+        tables = self.data.get("calendars", {})
+        if not isinstance(tables, dict):
+            raise self._error("calendars are tables: [calendars.berlin].", "calendars")
+        for name, table in tables.items():
+            start = self._header(rf"\[\s*calendars\s*\.\s*{re.escape(name)}\s*\]", 0)
+            if not isinstance(table, dict):
+                raise self._error(f"{name} is a table: [calendars.{name}].", name)
+            self._only_known(table, KEYS, start=start)
+            try:
+                self.calendars[name] = read_calendar(table)
+            except PolicyError as error:
+                raise self._placed(error, table, start, "timezone") from error
 
     def _table(self, name: str) -> Mapping[str, Any]:
         table = self.data.get(name, {})
@@ -150,6 +168,7 @@ class _Reader:
         try:
             rule = make(*tools, **settings)
             Policy([rule])
+            check_hours(rule, self.calendars)
         except PolicyError as error:
             raise self._placed(error, written, start) from error
         except (PayloadRefused, RecursionError) as error:
@@ -210,11 +229,19 @@ class _Reader:
             raise self._error(problem, key, start)
 
     def _placed(
-        self, error: PolicyError, written: Iterable[str], start: int
+        self,
+        error: PolicyError,
+        written: Iterable[str],
+        start: int,
+        otherwise: str = "verdict",
     ) -> PolicyError:
         named = (key for key in written if re.search(rf"\b{key}\b", error.problem[:80]))
-        key = next(named, "verdict")
-        return PolicyError(error.problem, file=self.file, line=self._line(key, start))
+        return PolicyError(
+            error.problem,
+            file=self.file,
+            line=self._line(next(named, otherwise), start),
+            suggestion=error.suggestion,
+        )
 
     def _error(
         self,

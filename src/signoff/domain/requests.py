@@ -6,8 +6,8 @@ when that is enough, is in `voting`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Final
 
@@ -18,6 +18,8 @@ from signoff.domain.agreement import (
     named,
     read_agreement,
 )
+from signoff.domain.deadlines import Silence
+from signoff.domain.timeline import Step
 
 
 class Status(StrEnum):
@@ -113,6 +115,7 @@ class Terms:
         escalated: Groups or people who may decide as well; they count everywhere.
         denials: How many different people must reject to end it.
         valid_for: Microseconds that an approval may wait to be used; None is no limit.
+        on_expiry: What silence means: `reject`, `approve` or `escalate`.
     """
 
     agreement: Agreement = ((Quorum(),),)
@@ -123,6 +126,7 @@ class Terms:
     attempts: int = 1
     idempotent: bool = False
     valid_for: int | None = None
+    on_expiry: str = Silence.REJECT.value
 
     @property
     def reviewers(self) -> tuple[str, ...] | None:
@@ -204,9 +208,13 @@ class Request:
         note: Why it is asked, when policy itself had a problem.
         outcome: What was said: `reason`, `message`.
         valid_until: An approval that isn't used by then lapses.
-        frozen_at: Since when a pause stops its deadlines; both move by that time when
+        frozen_at: Since when a pause stops its deadlines; they move by that time when
             the pause is lifted.
         assignee: Who was asked to decide it; others who may decide still may.
+        timeline: Reminders and escalations in order, at times that `shift` is added to.
+        level: How many of them were done, or left out.
+        due_at: When something is next due: a step, or at last the deadline.
+        shift: By how much its times were moved on; already in every other time.
     """
 
     id: str
@@ -239,6 +247,16 @@ class Request:
     valid_until: int | None = None
     frozen_at: int | None = None
     assignee: str | None = None
+    timeline: tuple[Step, ...] = ()
+    level: int = 0
+    due_at: int = 0
+    shift: int = 0
+
+    @property
+    def ahead(self) -> tuple[Step, ...]:
+        """The reminders and escalations that are still to come."""
+        left = self.timeline[self.level :]
+        return tuple(replace(one, at=one.at + self.shift) for one in left)
 
     @property
     def edited(self) -> bool:
@@ -264,3 +282,31 @@ def shown(request: Request) -> dict[str, Any]:
         "args": request.args,
         "policy": request.policy_version,
     }
+
+
+def due_next(request: Request) -> int:
+    """When something is next due: a step, or at last the deadline."""
+    ahead = request.ahead
+    return ahead[0].at if ahead else request.expires_at
+
+
+def silence(request: Request, votes: Iterable[Vote]) -> Status:
+    """What it means now that nobody answered in time.
+
+    Yes only where the rule said so, of a call that is of low risk as it stands, and
+    that nobody has said no to.
+    """
+    said_no = any(
+        vote.kind in {"reject", "respond"}
+        for vote in votes
+        if vote.revision == request.revision
+    )
+    if approves_by_silence(request) and not said_no:
+        return step(Status.PENDING, "approve")
+    return step(Status.PENDING, "expire")
+
+
+def approves_by_silence(request: Request) -> bool:
+    """Whether its terms and its risk let silence approve it."""
+    asked_for = request.terms.on_expiry == Silence.APPROVE.value
+    return asked_for and request.risk == "low" and "approve" in request.terms.decisions

@@ -147,7 +147,7 @@ async def _expire(so: Approvals) -> None:
     wait = UPKEEP_S
     while True:
         try:
-            await run_sync(so.expire_due)
+            await run_sync(so.run_due)
             wait = UPKEEP_S
         except WorldError:
             log.exception("overdue requests can't be settled; trying on")

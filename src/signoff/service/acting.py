@@ -17,7 +17,7 @@ from signoff.domain.journal import Entry
 from signoff.domain.policy import Policy, Ruling
 from signoff.domain.requests import Request
 from signoff.domain.rules import Verdict
-from signoff.ports import KnownTool, Store
+from signoff.ports import Calendars, KnownTool, Store
 from signoff.service import execute, propose
 from signoff.service.core import NO_RULES, Core
 from signoff.service.propose import Asked, Standing
@@ -41,8 +41,9 @@ class Acting(Core):
         policy: Policy | None = None,
         lease: timedelta = DEFAULT_LEASE,
         directory: Directory = "tokens",
+        calendars: Calendars | None = None,
     ) -> None:
-        super().__init__(store, policy=policy, directory=directory)
+        super().__init__(store, policy=policy, directory=directory, calendars=calendars)
         lease_us = microseconds(lease)
         worker = f"{socket.gethostname()}/{os.getpid()}"
         self._worker = execute.Worker(name=worker, lease=lease_us)
@@ -184,7 +185,12 @@ class Acting(Core):
         if self.policy is not None:
             self.publish(self.policy)
         request = propose.ask(
-            self.store, action, ruling, asked, directory=self.directory
+            self.store,
+            action,
+            ruling,
+            asked,
+            directory=self.directory,
+            calendars=self.calendars,
         )
         self.bell.ring()
         return Standing(verdict=Verdict.REVIEW, request=request, ruling=ruling)

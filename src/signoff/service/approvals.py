@@ -11,7 +11,7 @@ from typing import Final
 
 from signoff.domain.errors import WorldError
 from signoff.domain.policy import Policy
-from signoff.ports import Store
+from signoff.ports import Calendars, Store
 from signoff.service.acting import DEFAULT_LEASE, Acting
 from signoff.service.agreeing import Agreeing
 from signoff.service.answering import Answering
@@ -57,8 +57,11 @@ class Approvals(
         policy: Policy | None = None,
         lease: timedelta = DEFAULT_LEASE,
         directory: Directory = "tokens",
+        calendars: Calendars | None = None,
     ) -> None:
-        super().__init__(store, policy=policy, lease=lease, directory=directory)
+        super().__init__(
+            store, policy=policy, lease=lease, directory=directory, calendars=calendars
+        )
         self._at_exit = partial(_write_the_rest, weakref.ref(self._recorder))
         atexit.register(self._at_exit)
         # Not at exit: a collector may run this anywhere, so it must not wait.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from signoff.domain.actions import digest
@@ -11,7 +12,14 @@ from signoff.domain.errors import SignoffError
 from signoff.domain.journal import EntryState
 from signoff.domain.ledger import Audit, Break, Event, verify
 from signoff.domain.pauses import PAUSES_CHAIN, Pause
-from signoff.domain.requests import Request, Status, Terms, read_terms, shown
+from signoff.domain.requests import (
+    Request,
+    Status,
+    Terms,
+    due_next,
+    read_terms,
+    shown,
+)
 from signoff.domain.stages import value_digest
 from signoff.ports import Reading, Store
 from signoff.service import policies
@@ -88,6 +96,9 @@ class _Told:
     digest: str
     terms: Terms
     clocks: Clocked
+    risk: str | None = None
+    timeline: object = ()
+    level: int = 0
     by: str | None = None
     assignee: str | None = None
     settled_at: int | None = None
@@ -104,6 +115,13 @@ def _told(events: Iterable[Event]) -> Mapping[str, _Told]:
         elif fact.kind == "assigned":
             told[subject] = replace(
                 told[subject], seq=event.seq, assignee=fact.body["to"]
+            )
+        elif fact.kind in _STEPS and subject in told:
+            told[subject] = replace(
+                told[subject],
+                seq=event.seq,
+                level=fact.body["level"],
+                terms=read_terms(fact.body["terms"]),
             )
         elif fact.kind in _SETTLED and subject in told:
             status = Status(fact.kind)
@@ -131,6 +149,8 @@ def _asked(event: Event) -> _Told:
         digest=body["digest"],
         terms=read_terms(body["terms"]),
         clocks=clocks,
+        risk=body.get("risk"),
+        timeline=body.get("timeline", []),
     )
 
 
@@ -141,13 +161,14 @@ def _edited(event: Event, before: _Told) -> _Told:
         tools=(*before.clocks.tools, (event.at, now["tool"])),
         valid_for=terms["valid_for"],
     )
-    return _Told(
+    return replace(
+        before,
         seq=event.seq,
-        status=Status.PENDING,
         digest=now["digest"],
         terms=read_terms(terms),
         clocks=clocks,
-        assignee=before.assignee,
+        risk=event.fact.body.get("risk"),
+        timeline=event.fact.body.get("timeline", []),
     )
 
 
@@ -156,6 +177,14 @@ def _request_problem(
 ) -> str | None:
     if row is None:
         return f"the ledger has it as {told.status.value}, the table lost it"
+    return (
+        _content_problem(row, told)
+        or clock_problem(row, told.clocks, told.settled_at, pauses)
+        or _plan_problem(row, told)
+    )
+
+
+def _content_problem(row: Request, told: _Told) -> str | None:
     if (row.status, row.settled_by) != (told.status, told.by):
         said = f"{told.status.value} by {told.by}"
         return (
@@ -167,7 +196,19 @@ def _request_problem(
         return "the table has other terms than the ledger"
     if row.assignee != told.assignee:
         return f"the table has it assigned to {row.assignee}, not to {told.assignee}"
-    return clock_problem(row, told.clocks, told.settled_at, pauses)
+    if told.risk not in {None, row.risk}:
+        return f"the table says {row.risk} risk, the ledger {told.risk}"
+    return None
+
+
+def _plan_problem(row: Request, told: _Told) -> str | None:
+    steps = json.loads(json.dumps([asdict(step) for step in row.timeline]))
+    planned = (row.level, row.expires_at - row.shift, steps)
+    if planned != (told.level, told.clocks.expires_at, told.timeline):
+        return "the table has another deadline, or other steps, than the ledger"
+    if row.status is Status.PENDING and row.due_at != due_next(row):
+        return "the table has the next step at another time than its own plan"
+    return None
 
 
 def _entry_contradictions(
@@ -223,6 +264,7 @@ def _about_entry(event: Event) -> bool:
     return event.fact.subject.startswith("ent_")
 
 
+_STEPS: Final = frozenset({"reminded", "escalated"})
 _SETTLED: Final = frozenset(s.value for s in Status if s is not Status.PENDING)
 _STATES: Final = {
     "started": EntryState.RUNNING,

@@ -7,8 +7,8 @@ from typing import Final
 from signoff.domain.policy import Policy
 from signoff.domain.policy_changes import version_of
 from signoff.domain.rules import deny, read_rule
-from signoff.ports import Store
-from signoff.service import policies
+from signoff.ports import Calendars, Store
+from signoff.service import policies, propose
 from signoff.service.bell import Bell
 from signoff.service.reach import Directory
 from signoff.service.watch import Watch
@@ -18,6 +18,7 @@ class Core:
     """The parts that the use cases share.
 
     Attributes:
+        calendars: The working hours that rules name.
         policy: The rules of this process, or None where it only decides and shows.
         directory: Who is known: everybody with a token, or also people without one.
         bell: Rings in this process when something changed.
@@ -29,10 +30,14 @@ class Core:
         *,
         policy: Policy | None = None,
         directory: Directory = "tokens",
+        calendars: Calendars | None = None,
     ) -> None:
+        for rule in () if policy is None else policy.rules:
+            propose.hours_of(rule, calendars)
         self.store = store
         self.policy = policy
         self.directory = directory
+        self.calendars = calendars
         self.bell = Bell()
         self._watch = Watch(store)
         self._policies: dict[str, Policy] = {}

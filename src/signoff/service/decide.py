@@ -15,6 +15,7 @@ from signoff.domain.actions import (
     digest,
 )
 from signoff.domain.agreement import both
+from signoff.domain.deadlines import Silence
 from signoff.domain.errors import (
     AlreadyDecided,
     DecisionNotOffered,
@@ -44,6 +45,7 @@ from signoff.domain.requests import (
 )
 from signoff.domain.rules import Verdict
 from signoff.domain.text import joined
+from signoff.domain.timeline import escalated_by, narrowed
 from signoff.domain.voting import (
     Seat,
     check_may_cancel,
@@ -55,7 +57,7 @@ from signoff.service.propose import terms_of
 from signoff.service.reach import Directory, check_reach
 from signoff.service.schema import problems
 from signoff.service.seats import seat_after, seat_of
-from signoff.service.standstill import frozen_since, refit
+from signoff.service.standstill import refit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +100,11 @@ def decide(store: Store, policy: Policy, request_id: str, ballot: Ballot) -> Req
         try:
             return _decide(store, policy, request, ballot)
         except _DeadlinePassed:
-            over = _expire(store, request)
+            from signoff.service.overdue import catch_up  # noqa: PLC0415 - it settles, too
+
+            catch_up(store, request_id)
         request = _find(store, request_id)
-        if over:
+        if request.status is not Status.PENDING:
             raise _too_late(request)
 
 
@@ -148,13 +152,6 @@ def cancel(store: Store, request_id: str, *, by: Principal, reason: str) -> Requ
         return tx.request(request_id) or current
 
 
-def expire_due(store: Store, limit: int = 100) -> int:
-    """Settle the requests whose deadline passed: silence is no. Returns how many."""
-    with store.reading() as reading:
-        due = [reading.request(request_id) for request_id in reading.due(limit)]
-    return sum(1 for request in due if request is not None and _expire(store, request))
-
-
 def settle(
     tx: Writing,
     request: Request,
@@ -164,7 +161,7 @@ def settle(
     said: Mapping[str, Any],
 ) -> bool:
     """Move a pending request to its end, with its event and its thread's wake-up."""
-    late = to in {Status.EXPIRED, Status.CANCELLED}
+    late = by is None or to is Status.CANCELLED
     actor = None if by is None else by.id
     if not tx.settle_request(request, to, by=actor, outcome=said, late=late):
         return False
@@ -189,17 +186,6 @@ def settle(
     )
     tx.wake(request.agent)
     return True
-
-
-def _expire(store: Store, request: Request) -> bool:
-    with store.writing(request.thread) as tx:
-        since = frozen_since(tx, request)
-        if since is not None and since < request.expires_at:
-            # It was asked while the pause was being set, which froze all others.
-            tx.freeze(request, since)
-            return False
-        said = {"reason": "nobody answered in time"}
-        return settle(tx, request, Status.EXPIRED, by=None, said=said)
 
 
 def _find(store: Store, request_id: str) -> Request:
@@ -349,7 +335,13 @@ def _repropose(
     now = {"tool": amended.tool, "args": amended.args, "digest": amended.digest}
     if amended.tool != request.tool:
         refit(tx, amended)
-    body = {"was": was, "now": now, "terms": asdict(amended.terms)}
+    body = {
+        "was": was,
+        "now": now,
+        "terms": asdict(amended.terms),
+        "risk": amended.risk,
+        "timeline": [asdict(step) for step in amended.timeline],
+    }
     tx.record(_fact("edited", request, ballot, {**body, **seat.told()}))
     tx.tell(
         Notice(
@@ -410,7 +402,7 @@ def _amend(
         args=dict(edit.args),
         schema=tool.schema,
         description=tool.description,
-        terms=_stricter(request, ruling),
+        **_stricter_terms(request, ruling),
         note=joined(request.note, ruling.error),
         risk=_riskier(request, ruling),
         rule=request.rule if ruling.verdict is Verdict.ALLOW else ruling.rule.label,
@@ -470,7 +462,7 @@ def _stricter(request: Request, ruling: Ruling) -> Terms:
     terms = request.terms
     if ruling.verdict is Verdict.ALLOW:
         return terms
-    new = terms_of(ruling.rule)
+    new = terms_of(ruling.rule, error=ruling.error)
     offered = tuple(kind for kind in terms.decisions if kind in new.decisions)
     if not _YES.intersection(offered):
         takes = ", ".join(new.decisions)
@@ -487,6 +479,26 @@ def _stricter(request: Request, ruling: Ruling) -> Terms:
         idempotent=terms.idempotent and new.idempotent,
         valid_for=_shorter(terms.valid_for, new.valid_for),
     )
+
+
+def _stricter_terms(request: Request, ruling: Ruling) -> dict[str, Any]:
+    """The terms, and whom it escalates to: nobody that either rule leaves out."""
+    terms, rule = _stricter(request, ruling), ruling.rule
+    if ruling.verdict is Verdict.ALLOW:
+        return {"terms": terms}
+    if request.terms.on_expiry != terms.on_expiry:
+        # Silence is yes only by both; a second span that was given stays given.
+        asked = request.terms.on_expiry
+        kept = asked if asked == Silence.ESCALATE.value else Silence.REJECT.value
+        terms = replace(terms, on_expiry=kept)
+    if rule.reviewers is None:
+        return {"terms": replace(terms, escalated=request.terms.escalated)}
+    names = escalated_by(rule)
+    escalated = tuple(one for one in request.terms.escalated if one in names)
+    return {
+        "terms": replace(terms, escalated=escalated),
+        "timeline": narrowed(request.timeline, names),
+    }
 
 
 def _shorter(one: int | None, other: int | None) -> int | None:

@@ -16,7 +16,7 @@ from signoff.domain.errors import (
 from signoff.domain.journal import TRANSITIONS, Entry, EntryState, may_retry
 from signoff.domain.ledger import Fact
 from signoff.domain.principals import Principal, PrincipalKind
-from signoff.domain.requests import Request, shown
+from signoff.domain.requests import Request, approves_by_silence, shown
 from signoff.domain.text import storable
 from signoff.domain.voting import check_may_decide, is_agreed
 from signoff.ports import Store, Writing
@@ -54,7 +54,8 @@ def begin(store: Store, request: Request, worker: Worker) -> Entry | None:
         asked = str(request.proposed["tool"])
         check_unpaused(tx, request.agent, request.thread, request.tool, asked=asked)
         # Votes only change under the thread's lock, which this transaction holds.
-        if not is_agreed(request, tx.votes(request.id)):
+        silent = request.settled_by is None and approves_by_silence(request)
+        if not silent and not is_agreed(request, tx.votes(request.id)):
             return None
         entry = running_entry(
             request, worker=worker.name, now=tx.now(), lease=worker.lease

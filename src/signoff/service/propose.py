@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from signoff.domain.actions import Action, canonical, check_texts, digest, sha256
 from signoff.domain.agreement import Quorum
+from signoff.domain.calendars import check_hours
+from signoff.domain.deadlines import Silence
 from signoff.domain.duration import microseconds
 from signoff.domain.journal import Entry, EntryState, entry_id
 from signoff.domain.ledger import Fact
@@ -18,11 +21,13 @@ from signoff.domain.requests import (
     RequestKind,
     Status,
     Terms,
+    due_next,
     shown,
 )
 from signoff.domain.rules import Rule, Verdict
 from signoff.domain.text import joined, storable
-from signoff.ports import Ruled, Store
+from signoff.domain.timeline import After, plain_hours, timeline
+from signoff.ports import Calendars, Ruled, Store
 from signoff.service.reach import Directory, check_reach, refused_fact
 from signoff.service.standstill import frozen_since
 
@@ -105,6 +110,7 @@ def ask(
     asked: Asked,
     *,
     directory: Directory = "tokens",
+    calendars: Calendars | None = None,
 ) -> Request:
     """Record the verdict and make the request; the same action makes it only once.
 
@@ -113,6 +119,7 @@ def ask(
     """
     action_id = action.id
     check_action(action)
+    after = hours_of(ruling.rule, calendars)
     with store.writing(action.context.thread) as tx:
         before = tx.request_of(action_id)
         if before is not None:
@@ -121,7 +128,9 @@ def ask(
             if not lapsed(found, tx.now()):
                 return before
         number = 1 if before is None else before.ask + 1
-        request = make_request(action, ruling, asked, now=tx.now(), ask=number)
+        request = make_request(
+            action, ruling, asked, now=tx.now(), ask=number, after=after
+        )
         reached = check_reach(tx, request, ruling.rule, directory)
         if isinstance(reached, Request):
             reached = replace(reached, frozen_at=frozen_since(tx, reached))
@@ -165,10 +174,17 @@ def check_action(action: Action) -> None:
 
 
 def make_request(
-    action: Action, ruling: Ruling, asked: Asked, *, now: int, ask: int
+    action: Action,
+    ruling: Ruling,
+    asked: Asked,
+    *,
+    now: int,
+    ask: int,
+    after: After = plain_hours,
 ) -> Request:
     """The request for an action, complete with its digest."""
     rule, context = ruling.rule, action.context
+    planned = timeline(rule, start=now, after=after)
     request_id = "req_" + sha256(canonical([action.id, ask]))[:20]
     args = dict(action.args if asked.args is None else asked.args)
     request = Request(
@@ -191,19 +207,40 @@ def make_request(
         risk=rule.risk.value,
         rule=rule.label,
         policy_version=ruling.policy_version,
-        terms=terms_of(rule, asked.decisions),
+        terms=terms_of(rule, asked.decisions, error=ruling.error),
         note=joined(ruling.error, NOT_YET.get(ruling.verdict), asked.note),
         asked_at=now,
-        expires_at=now + microseconds(rule.expires_in),
+        expires_at=planned.expires_at,
         changed_at=now,
+        timeline=planned.steps,
     )
+    request = replace(request, due_at=due_next(request))
     return replace(request, digest=digest(shown(request)))
 
 
-def terms_of(rule: Rule, decisions: tuple[str, ...] | None = None) -> Terms:
+def hours_of(rule: Rule, calendars: Calendars | None) -> After:
+    """How a rule's spans are counted.
+
+    Raises:
+        PolicyError: Its calendar isn't there; nothing is asked, so nothing runs.
+    """
+    if rule.hours is None:
+        return plain_hours
+    names = frozenset[str]() if calendars is None else calendars.names
+    check_hours(rule, names)
+    if calendars is None:
+        raise AssertionError("a calendar that is there has a place")
+    return partial(calendars.after, rule.hours)
+
+
+def terms_of(
+    rule: Rule, decisions: tuple[str, ...] | None = None, *, error: str | None = None
+) -> Terms:
     """Who must agree, copied from a rule."""
     valid = rule.valid_for
     only = Quorum(approvals=rule.approvals, reviewers=rule.reviewers)
+    # Asked because a condition failed: an error never means yes.
+    failed = rule.on_expiry is Silence.APPROVE and error is not None
     return Terms(
         agreement=((only,) if rule.any_of is None else rule.any_of,),
         denials=rule.denials,
@@ -212,6 +249,7 @@ def terms_of(rule: Rule, decisions: tuple[str, ...] | None = None) -> Terms:
         attempts=rule.attempts,
         idempotent=rule.idempotent,
         valid_for=None if valid is None else microseconds(valid),
+        on_expiry=(Silence.REJECT if failed else rule.on_expiry).value,
     )
 
 
@@ -243,6 +281,8 @@ def asked_fact(request: Request, ruling: Ruling) -> Fact:
             "user": request.user,
             "expires_at": request.expires_at,
             "terms": asdict(request.terms),
+            "risk": request.risk,
+            "timeline": [asdict(step) for step in request.timeline],
             "note": request.note,
         },
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from signoff.ports import Wakeup, Workforce
-from signoff.service import decide as deciding
-from signoff.service import pauses, turns
+from signoff.service import overdue, pauses, turns
 from signoff.service.core import Core
+from signoff.service.overdue import Swept
 
 LONGEST_DELAY_S = 300
 
@@ -27,16 +27,23 @@ class Upkeep(Core):
         with self.store.reading() as reading:
             return reading.next_due()
 
-    def expire_due(self) -> int:
-        """Settle the requests whose deadline has passed. Returns how many.
-
-        Threads that a lifted pause let go, and that a crash left asleep, are woken too.
-        """
-        woken = pauses.wake_freed(self.store)
-        expired = deciding.expire_due(self.store)
-        if expired + woken > 0:
+    def sweep(self) -> Swept:
+        """Remind, escalate and settle what is due; after a stop, catch up."""
+        done = overdue.sweep(self.store)
+        if done:
             self.bell.ring()
-        return expired
+        return done
+
+    def expire_due(self) -> int:
+        """`sweep`; how many requests it settled."""
+        return self.sweep().settled
+
+    def wake_freed(self) -> int:
+        """Wake threads that a lifted pause let go, and that a crash left asleep."""
+        woken = pauses.wake_freed(self.store)
+        if woken:
+            self.bell.ring()
+        return woken
 
     def lose_turns(self) -> int:
         """End the turns of workers that went silent. Returns how many.
@@ -82,4 +89,7 @@ class Upkeep(Core):
 
     def _due_work(self) -> Sequence[Callable[[], int]]:
         """What `run_due` does, in order; each says how much there was."""
-        return (self.expire_due, self.lose_turns)
+        return (self.wake_freed, self._swept, self.lose_turns)
+
+    def _swept(self) -> int:
+        return self.sweep().total

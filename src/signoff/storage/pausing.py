@@ -160,6 +160,8 @@ class PausesWriting(PausesReading):
             "expires_at": case(
                 (waits, _R.expires_at + self._since(since)), else_=_R.expires_at
             ),
+            "due_at": case((waits, _R.due_at + self._since(since)), else_=_R.due_at),
+            "shift": case((waits, _R.shift + self._since(since)), else_=_R.shift),
             "valid_until": _R.valid_until + self._since(used_from),
             "frozen_at": None,
             "changed_at": after(self._now),

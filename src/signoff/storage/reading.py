@@ -14,6 +14,7 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    tuple_,
     union,
 )
 
@@ -173,17 +174,32 @@ class SqlReading(
         found = union(kept, *bare).order_by("thread")
         return [(row[0], row[1], row[2]) for row in self._connection.execute(found)]
 
-    def due(self, limit: int) -> Sequence[str]:
+    def due(
+        self, limit: int, after: tuple[int, str] = (0, "")
+    ) -> Sequence[tuple[int, str]]:
         columns = t.requests.c
         found = (
-            select(columns.id)
+            select(columns.due_at, columns.id)
             # Spelled out: a parameter would hide the partial index from the planner.
             .where(text("status = 'pending' AND frozen_at IS NULL"))
-            .where(columns.expires_at <= self._clock_now())
-            .order_by(columns.expires_at)
+            .where(
+                columns.due_at <= self._clock_now(),
+                tuple_(columns.due_at, columns.id) > tuple_(*map(literal, after)),
+            )
+            .order_by(columns.due_at, columns.id)
             .limit(limit)
         )
-        return list(self._connection.execute(found).scalars())
+        return [(row[0], row[1]) for row in self._connection.execute(found)]
+
+    def next_due(self) -> int | None:
+        columns = t.requests.c
+        found = (
+            select(columns.due_at)
+            .where(columns.status == "pending")
+            .order_by(columns.due_at, columns.id)
+            .limit(1)
+        )
+        return self._connection.execute(found).scalar()
 
     def people(self) -> Sequence[Principal]:
         columns = t.tokens.c

@@ -21,6 +21,7 @@ from signoff.domain.requests import (
     read_terms,
 )
 from signoff.domain.rules import Risk
+from signoff.domain.timeline import read_steps
 from signoff.ports import KnownTool, Ruled
 
 Row = Mapping[Any, Any]
@@ -83,6 +84,9 @@ def request_row(request: Request) -> dict[str, Any]:
         "valid_until": request.valid_until,
         "frozen_at": request.frozen_at,
         "assignee": request.assignee,
+        "level": request.level,
+        "due_at": request.due_at,
+        "shift": request.shift,
         **content_row(request),
     }
 
@@ -102,6 +106,7 @@ def content_row(request: Request) -> dict[str, Any]:
         "policy_version": request.policy_version,
         "note": request.note,
         "terms": to_json(asdict(request.terms)),
+        "timeline": to_json([asdict(step) for step in request.timeline]),
     }
 
 
@@ -137,6 +142,10 @@ def request_from(row: Row) -> Request:
         valid_until=row["valid_until"],
         frozen_at=row["frozen_at"],
         assignee=row["assignee"],
+        timeline=read_steps(from_json(row["timeline"])),
+        level=row["level"],
+        due_at=row["due_at"],
+        shift=row["shift"],
     )
 
 

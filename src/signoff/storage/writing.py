@@ -13,11 +13,14 @@ from sqlalchemy import (
     Table,
     Update,
     UpdateBase,
+    and_,
     bindparam,
     distinct,
+    false,
     func,
     literal,
     literal_column,
+    or_,
     select,
     text,
 )
@@ -131,7 +134,8 @@ class SqlWriting(
     ) -> bool:
         columns = t.requests.c
         statement = self._pending(request, in_time=not late)
-        if to is Status.EXPIRED:
+        if by is None:
+            # Only the deadline settles in nobody's name, and only once it has passed.
             statement = statement.where(
                 columns.expires_at <= self._sql_now(), columns.frozen_at.is_(None)
             )
@@ -153,6 +157,23 @@ class SqlWriting(
     def assign_request(self, request: Request, to: str | None) -> bool:
         return self._changed(
             self._pending(request).values(assignee=to, changed_at=after(self._now))
+        )
+
+    def advance_request(self, request: Request, *, was: Request) -> bool:
+        columns = t.requests.c
+        return self._changed(
+            self._pending(was, in_time=False)
+            .where(
+                columns.level == was.level,
+                columns.due_at <= self._sql_now(),
+                columns.frozen_at.is_(None),
+            )
+            .values(
+                level=request.level,
+                due_at=request.due_at,
+                terms=rows.content_row(request)["terms"],
+                changed_at=after(self._now),
+            )
         )
 
     def add_entry(self, entry: Entry, *, request: Request | None) -> bool:
@@ -298,10 +319,28 @@ class SqlWriting(
                 r.status == Status.APPROVED.value,
                 r.digest == request.digest,
                 (r.valid_until.is_(None)) | (r.valid_until > self._sql_now()),
-                people >= least,
-                rights >= least,
+                or_(and_(people >= least, rights >= least), self._by_silence(request)),
             )
             .exists()
+        )
+
+    def _by_silence(self, request: Request) -> ColumnElement[bool]:
+        """Approved by its deadline: as its terms say, and as the ledger has it."""
+        if not life.approves_by_silence(request):
+            return false()
+        r, e = t.requests.c, t.events.c
+        told = select(literal(1)).where(
+            e.thread == r.thread,
+            e.subject == r.id,
+            e.kind == Status.APPROVED.value,
+            e.actor.is_(None),
+        )
+        return and_(
+            r.terms == rows.content_row(request)["terms"],
+            r.risk == request.risk,
+            r.settled_by.is_(None),
+            r.settled_at >= r.expires_at,
+            told.exists(),
         )
 
     def _entry(self, entry: Entry) -> Update:

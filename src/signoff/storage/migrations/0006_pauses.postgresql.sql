@@ -1,7 +1,7 @@
 ALTER TABLE requests ADD COLUMN frozen_at BIGINT;
 CREATE INDEX requests_by_validity ON requests (status, valid_until);
 CREATE INDEX requests_by_freeze ON requests (frozen_at);
-CREATE INDEX requests_due ON requests (expires_at) WHERE status = 'pending' AND frozen_at IS NULL;
+CREATE INDEX requests_due ON requests (due_at, id) WHERE status = 'pending' AND frozen_at IS NULL;
 
 CREATE TABLE pauses (
     id TEXT PRIMARY KEY,
