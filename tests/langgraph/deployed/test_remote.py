@@ -119,7 +119,6 @@ def told(outcome: Outcome) -> list[str]:
     return [one["content"] for one in messages if one["type"] == "tool"]
 
 
-@pytest.mark.row("A2")
 def test_an_approved_call_runs_once(desk: Desk) -> None:
     (pause,) = desk.pay(10).waiting
     assert pause["type"] == "tool_approval"
