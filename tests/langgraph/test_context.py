@@ -44,15 +44,16 @@ def test_the_configuration_names_agent_user_and_team(
     so.close()
 
 
+@pytest.mark.parametrize(("said", "user"), [("ana", "ana"), ("", None)])
 def test_the_platforms_authenticated_user_counts_if_nothing_else_is_said(
-    sqlite_url: str,
+    sqlite_url: str, said: str, user: str | None
 ) -> None:
     so = Signoff(sqlite_url, policy=[review("*")])
     graph = with_create_agent(
         so, Scripted(turns=PAY), Effects().tools(), InMemorySaver()
     )
-    graph.invoke(GO, _config(langgraph_auth_user_id="ana"))
-    assert [request.user for request in so.pending().requests] == ["ana"]
+    graph.invoke(GO, _config(langgraph_auth_user_id=said))
+    assert [request.user for request in so.pending().requests] == [user]
     so.close()
 
 

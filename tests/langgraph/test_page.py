@@ -1,4 +1,4 @@
-"""docs/langgraph.md is true: its code runs, in order, as a reader would run it."""
+"""docs/langgraph.md and docs/gates.md are true: their code runs, in order."""
 
 import re
 from contextlib import AbstractContextManager, ExitStack
@@ -11,8 +11,11 @@ from signoff import Filter
 from tests.langgraph.agents import Scripted, call, turn
 from tests.support import ROOT
 
-PAGE = (ROOT / "docs" / "langgraph.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+def blocks(page: str) -> list[str]:
+    """The page's code."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 class Carrier:
@@ -36,11 +39,25 @@ def test_the_pages_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             "open_checkpoints": open_checkpoints,
             "carrier": Carrier(),
         }
-        for block in BLOCKS:
+        for block in blocks("langgraph.md"):
             exec(block, reader)  # noqa: S102 - the project's own page
         so = reader["so"]
         stack.callback(so.close)
         waiting = so.pending(Filter(order="newest")).requests
     assert sorted(one.thread for one in waiting) == ["order-8", "order-9", "trip-1"]
     assert reader["ship"].invoke({"order": "7"}) == "shipped 7"
-    assert len(BLOCKS) == 5
+    assert len(blocks("langgraph.md")) == 5
+
+
+def test_the_code_of_the_page_on_gates_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with ExitStack() as stack:
+        reader: dict[str, Any] = {"open_checkpoints": stack.enter_context}
+        for block in blocks("gates.md"):
+            exec(block, reader)  # noqa: S102 - the project's own page
+        so = reader["so"]
+        stack.callback(so.close)
+        assert [one.thread for one in so.pending().requests] == ["trip-1", "week-48"]
+    assert len(blocks("gates.md")) == 3

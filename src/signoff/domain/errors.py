@@ -484,7 +484,7 @@ class ThreadBusy(LostRace):
         self.thread = thread
         super().__init__(
             f"Another run of thread {thread!r} is under way on the server, so nothing "
-            "was started. Try again when it has ended."
+            "was started; try again when it has ended."
         )
 
 

@@ -84,7 +84,8 @@ def read_context(
     thread = values.get("thread_id")
     if thread is None:
         raise NoCheckpointer("thread_id")
-    user = values.get(USER) or values.get("langgraph_auth_user_id")
+    # Without authentication the server's user is an empty text.
+    user = values.get(USER) or values.get("langgraph_auth_user_id") or None
     return Context(
         thread=str(thread),
         agent=values.get(AGENT) or agent,

@@ -218,7 +218,7 @@ def _answering(thread: str) -> Iterator[None]:
         if status == _CONFLICT:
             raise ThreadBusy(thread) from error
         if status in _UNKNOWN:
-            raise InvalidSetting("thread_id or graph", f"{error}.") from error
+            raise InvalidSetting("thread_id or graph", _one_line(error)) from error
         raise GraphServerFailed(thread, str(error)) from error
     except httpx.HTTPError as error:
         reason = f"it can't be reached ({type(error).__name__}: {error})"
@@ -231,3 +231,7 @@ async def _in_thread(work: Callable[..., T], *args: object, **kwargs: object) ->
 
 def _thread(config: RunnableConfig) -> str:
     return str(config.get("configurable", {})["thread_id"])
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") + "."

@@ -42,6 +42,7 @@ class Server:
         (self.folder / "langgraph.json").write_text(json.dumps(settings), "utf-8")
         command = [sys.executable, "-m", "langgraph_cli", "dev", "--no-browser"]
         command += ["--no-reload", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--n-jobs-per-worker", "4"]
         quiet = {"LANGSMITH_TRACING": "false", "LANGGRAPH_CLI_NO_ANALYTICS": "1"}
         given = {"STORE": self.store, "EFFECTS": str(self.folder)}
         with (self.folder / "log.txt").open("ab") as log:

@@ -3,9 +3,9 @@
 import json
 import logging
 import shutil
-import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,6 @@ def told(outcome: Outcome) -> list[str]:
     return [one["content"] for one in messages if one["type"] == "tool"]
 
 
-@pytest.mark.row("A2")
 def test_an_approved_call_runs_once(desk: Desk) -> None:
     (pause,) = desk.pay(10).waiting
     assert pause["type"] == "tool_approval"
@@ -233,23 +232,24 @@ def test_watching(desk: Desk) -> None:
 
 
 def test_a_busy_thread_is_awaited(desk: Desk) -> None:
-    file = f"file-{desk.thread}"
-    account = desk.thread
-    starting = threading.Thread(
-        target=desk.start,
-        args=(("wait", {"file": file}), ("pay", {"amount": 1, "to": account})),
+    file = desk.server.folder / f"file-{desk.thread}"
+    calls = (
+        ("wait", {"file": file.name}),
+        ("pay", {"amount": 1, "to": desk.thread}),
     )
-    starting.start()
-    wait_until(desk.waiting, "it asked", 30)
-    with pytest.raises(ThreadBusy):
-        desk.payer.start({"messages": []}, thread_id=desk.thread)
-    desk.decide(Approve())
     other = RemoteRunner(desk.so, desk.client, "payer", agent="payer")
-    waking = threading.Thread(target=other.run_due)
-    waking.start()
-    (desk.server.folder / file).touch()
-    waking.join(60)
-    starting.join(60)
+    with ThreadPoolExecutor(2) as pool:
+        starting = pool.submit(desk.start, *calls)
+        try:
+            wait_until(desk.waiting, "it asked", 30)
+            with pytest.raises(ThreadBusy):
+                other.start({"messages": []}, thread_id=desk.thread)
+            desk.decide(Approve())
+            waking = pool.submit(other.run_due)
+        finally:
+            file.touch()
+        assert waking.result(60) == 1
+        starting.result(60)
     assert desk.paid == ["1.0"]
 
 
@@ -273,7 +273,7 @@ def test_unknown_threads_are_refused(
 
 def test_an_unknown_graph_is_refused(desk: Desk) -> None:
     nobody = RemoteRunner(desk.so, desk.client, "nobody", agent="payer")
-    with pytest.raises(InvalidSetting, match="404"):
+    with pytest.raises(InvalidSetting, match="registered graphs"):
         nobody.start({"messages": []}, thread_id=desk.thread)
 
 
