@@ -8,6 +8,7 @@ from typing import Protocol
 from signoff import Filter, Principal, Request, Signoff
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Event
+from signoff.domain.pauses import Pause
 from signoff.domain.principals import PrincipalKind, Token
 from signoff.domain.requests import Decision, Vote
 from signoff.ports import KnownTool, Page
@@ -42,6 +43,17 @@ class Desk(Protocol):
     ) -> Request: ...
     def cancel(self, request_id: str, *, reason: str) -> Request: ...
     def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry: ...
+    def pauses(self, *, active: bool = True) -> Sequence[Pause]: ...
+    def stalled(self) -> int: ...
+    def pause(
+        self,
+        *,
+        agent: str | None = None,
+        thread: str | None = None,
+        tool: str | None = None,
+        reason: str | None = None,
+    ) -> Pause: ...
+    def lift(self, pause_id: str) -> Pause: ...
     def tokens(self) -> Sequence[Token]: ...
     def create_token(
         self,
@@ -66,6 +78,7 @@ class Direct:
         self.thread, self.tools = so.thread, so.tools
         self.now, self.changed, self.audit = so.now, so.changed, so.audit
         self.tokens = so.tokens
+        self.pauses, self.stalled = so.pauses, so.stalled
 
     def whoami(self) -> Principal:
         return self._by
@@ -80,6 +93,21 @@ class Direct:
 
     def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry:
         return self._so.settle(entry, happened=happened, note=note, by=self._by)
+
+    def pause(
+        self,
+        *,
+        agent: str | None = None,
+        thread: str | None = None,
+        tool: str | None = None,
+        reason: str | None = None,
+    ) -> Pause:
+        return self._so.pause(
+            by=self._by, agent=agent, thread=thread, tool=tool, reason=reason
+        )
+
+    def lift(self, pause_id: str) -> Pause:
+        return self._so.lift(pause_id, by=self._by)
 
     def create_token(
         self,

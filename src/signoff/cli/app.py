@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from signoff import __version__
-from signoff.cli import checking, deciding, operating, reading
+from signoff.cli import checking, deciding, operating, pausing, reading
 from signoff.cli.exits import ExitCode, guarded
 
 DEBUG: Final = "--debug"
@@ -135,6 +135,9 @@ app.command("edit", rich_help_panel=_DECIDE)(deciding.edit)
 app.command("respond", rich_help_panel=_DECIDE)(deciding.respond)
 app.command("cancel", rich_help_panel=_DECIDE)(deciding.cancel)
 app.command("settle", rich_help_panel=_DECIDE)(deciding.settle)
+app.command("pause", rich_help_panel=_RUN)(pausing.pause)
+app.command("resume", rich_help_panel=_RUN)(pausing.resume)
+app.command("pauses", rich_help_panel=_LOOK)(pausing.pauses)
 app.command("demo", rich_help_panel=_RUN)(operating.demo)
 app.command("serve", rich_help_panel=_RUN)(operating.serve)
 app.command("migrate", rich_help_panel=_RUN)(operating.migrate)

@@ -32,6 +32,7 @@ class ExitCode(IntEnum):
 _CODES: Final[tuple[tuple[type[BaseException], ExitCode], ...]] = (
     (e.RequestNotFound, ExitCode.NOT_FOUND),
     (e.EntryNotFound, ExitCode.NOT_FOUND),
+    (e.PauseNotFound, ExitCode.NOT_FOUND),
     (e.UnknownThread, ExitCode.NOT_FOUND),
     (e.NotAuthenticated, ExitCode.NOT_ALLOWED),
     (e.NotAllowed, ExitCode.NOT_ALLOWED),

@@ -64,7 +64,7 @@ class Approvals(Acting, Answering, Pausing, Looking, Identities, Upkeep):
 
 def _let_go(recorder: Recorder, pulse: Pulse, watch: Watch) -> None:
     pulse.stop()
-    watch.stop()
+    watch.let_go()
     recorder.let_go()
 
 
