@@ -48,6 +48,7 @@ def test_help_imports_no_framework() -> None:
 def test_every_command_has_help_and_every_exit_code_is_documented() -> None:
     text = CliRunner().invoke(app, [], env={"COLUMNS": "200"}).stdout
     commands = "list show approve reject edit respond cancel settle audit policy"
+    commands += " pause resume pauses"
     for command in f"{commands} migrate token serve demo deliveries notify".split():
         assert re.search(rf"│ {command} +\w", text), command
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")

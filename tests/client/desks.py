@@ -10,6 +10,7 @@ from signoff.domain.advice import Advice
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Event
 from signoff.domain.notices import Delivery, DeliveryState
+from signoff.domain.pauses import Pause
 from signoff.domain.policy_changes import Published, Recorded
 from signoff.domain.principals import PrincipalKind, Token
 from signoff.domain.requests import Decision, Vote
@@ -71,6 +72,17 @@ class Desk(Protocol):
         self, *, state: DeliveryState | None = None, limit: int = 100
     ) -> Sequence[Delivery]: ...
     def retry_delivery(self, delivery_id: str) -> Delivery: ...
+    def pauses(self, *, active: bool = True) -> Sequence[Pause]: ...
+    def stalled(self) -> int: ...
+    def pause(
+        self,
+        *,
+        agent: str | None = None,
+        thread: str | None = None,
+        tool: str | None = None,
+        reason: str | None = None,
+    ) -> Pause: ...
+    def lift(self, pause_id: str) -> Pause: ...
     def tokens(self) -> Sequence[Token]: ...
     def create_token(
         self,
@@ -99,6 +111,7 @@ class Direct:
         self.tokens = so.tokens
         self.policy_log, self.policy_version = so.policy_log, so.policy_version
         self.simulate, self.advise = so.simulate, so.advise
+        self.pauses, self.stalled = so.pauses, so.stalled
 
     def whoami(self) -> Principal:
         return self._by
@@ -113,6 +126,21 @@ class Direct:
 
     def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry:
         return self._so.settle(entry, happened=happened, note=note, by=self._by)
+
+    def pause(
+        self,
+        *,
+        agent: str | None = None,
+        thread: str | None = None,
+        tool: str | None = None,
+        reason: str | None = None,
+    ) -> Pause:
+        return self._so.pause(
+            by=self._by, agent=agent, thread=thread, tool=tool, reason=reason
+        )
+
+    def lift(self, pause_id: str) -> Pause:
+        return self._so.lift(pause_id, by=self._by)
 
     def create_token(
         self,

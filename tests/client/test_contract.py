@@ -25,6 +25,7 @@ from signoff import (
 from signoff.client import Client
 from signoff.domain.errors import (
     AlreadyDecided,
+    AlreadyLifted,
     CannotRetry,
     CannotSettle,
     DecisionNotOffered,
@@ -34,6 +35,7 @@ from signoff.domain.errors import (
     InvalidEdit,
     InvalidSetting,
     NotAllowed,
+    PauseNotFound,
     PolicyError,
     PolicyNotFound,
     RequestNotFound,
@@ -404,6 +406,32 @@ def test_threads_have_any_name(office: Office) -> None:
         assert list(desk.thread(name)) == [request]
         assert list(desk.pending(Filter(thread=name)).requests) == [request]
     assert list(desk.thread("")) == []
+
+
+def test_pauses(office: Office) -> None:
+    desk, so = office.desk("bo"), office.house.so
+    request = office.house.ask()
+    before = desk.changed()
+    made = desk.pause(agent=request.agent, tool="p?y*", reason=HOSTILE)
+    assert desk.changed() > before
+    assert list(desk.pauses()) == list(so.pauses()) == [made]
+    assert (made.paused_by, made.reason, made.active) == ("bo", HOSTILE, True)
+    assert desk.get(request.id).frozen_at == made.paused_at
+    assert desk.stalled() == 0
+    before = desk.changed()
+    lifted = desk.lift(made.id)
+    assert desk.changed() > before
+    assert (lifted.lifted_by, lifted.active) == ("bo", False)
+    assert list(desk.pauses()) == []
+    assert list(desk.pauses(active=False)) == [lifted]
+    with pytest.raises(AlreadyLifted) as late:
+        desk.lift(made.id)
+    assert (late.value.by, late.value.at) == ("bo", lifted.lifted_at)
+    for unknown in ("pau_x", "", ".."):
+        with pytest.raises(PauseNotFound):
+            desk.lift(unknown)
+    with pytest.raises(InvalidSetting, match="is empty"):
+        desk.pause(thread="")
 
 
 def test_tokens(office: Office) -> None:

@@ -17,6 +17,7 @@ from signoff.cli import (
     checking,
     deciding,
     operating,
+    pausing,
     policies,
     reading,
     telling,
@@ -145,6 +146,9 @@ app.command("respond", rich_help_panel=_DECIDE)(deciding.respond)
 app.command("cancel", rich_help_panel=_DECIDE)(deciding.cancel)
 app.command("settle", rich_help_panel=_DECIDE)(deciding.settle)
 app.command("advise", rich_help_panel=_RUN)(advising.advise)
+app.command("pause", rich_help_panel=_RUN)(pausing.pause)
+app.command("resume", rich_help_panel=_RUN)(pausing.resume)
+app.command("pauses", rich_help_panel=_LOOK)(pausing.pauses)
 app.command("demo", rich_help_panel=_RUN)(operating.demo)
 app.command("serve", rich_help_panel=_RUN)(operating.serve)
 app.command("worker", rich_help_panel=_RUN)(working.worker)

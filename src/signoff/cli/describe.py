@@ -136,6 +136,9 @@ def hidden_in(request: Request) -> int:
 
 def deadline(request: Request, now: int) -> str:
     """The deadline, and what silence means."""
+    if request.frozen_at is not None:
+        kept = _words(request.expires_at - request.frozen_at)
+        return f"paused: {kept} are left once it goes on"
     left = request.expires_at - now
     if left <= 0:
         return f"rejected: nobody answered by {ago(request.expires_at, now)}"
@@ -144,6 +147,8 @@ def deadline(request: Request, now: int) -> str:
 
 def time_left(request: Request, now: int) -> str:
     """How long people may still take."""
+    if request.frozen_at is not None:
+        return "paused"
     left = request.expires_at - now
     return _words(left) if left > 0 else "its time ran out"
 

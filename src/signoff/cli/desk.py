@@ -13,6 +13,7 @@ from signoff.domain.errors import InvalidSetting, NotAuthenticated, StorageUnava
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Event
 from signoff.domain.notices import Delivery, DeliveryState
+from signoff.domain.pauses import Pause
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Decision, Request, Vote
 from signoff.domain.stages import Stage
@@ -75,6 +76,17 @@ class Desk(Protocol):
     ) -> Request: ...
     def cancel(self, request_id: str, *, reason: str) -> Request: ...
     def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry: ...
+    def pauses(self, *, active: bool = True) -> Sequence[Pause]: ...
+    def stalled(self) -> int: ...
+    def pause(
+        self,
+        *,
+        agent: str | None = None,
+        thread: str | None = None,
+        tool: str | None = None,
+        reason: str | None = None,
+    ) -> Pause: ...
+    def lift(self, pause_id: str) -> Pause: ...
     def create_token(
         self,
         principal: str,
@@ -113,6 +125,7 @@ class Direct:
         self.policy_log = signoff.policy_log
         self.policy_version = signoff.policy_version
         self.simulate, self.advise = signoff.simulate, signoff.advise
+        self.pauses, self.stalled = signoff.pauses, signoff.stalled
         self.close = signoff.close
 
     def decide(self, request_id: str, decision: Decision, *, digest: str) -> Request:
@@ -126,6 +139,21 @@ class Direct:
     def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry:
         by = self.whoami()
         return self._signoff.settle(entry, happened=happened, note=note, by=by)
+
+    def pause(
+        self,
+        *,
+        agent: str | None = None,
+        thread: str | None = None,
+        tool: str | None = None,
+        reason: str | None = None,
+    ) -> Pause:
+        return self._signoff.pause(
+            by=self.whoami(), agent=agent, thread=thread, tool=tool, reason=reason
+        )
+
+    def lift(self, pause_id: str) -> Pause:
+        return self._signoff.lift(pause_id, by=self.whoami())
 
     def create_token(
         self,

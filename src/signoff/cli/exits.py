@@ -36,6 +36,7 @@ _CODES: Final[tuple[tuple[type[BaseException], ExitCode], ...]] = (
     (e.EntryNotFound, ExitCode.NOT_FOUND),
     (e.PolicyNotFound, ExitCode.NOT_FOUND),
     (e.DeliveryNotFound, ExitCode.NOT_FOUND),
+    (e.PauseNotFound, ExitCode.NOT_FOUND),
     (e.UnknownThread, ExitCode.NOT_FOUND),
     (e.NotAuthenticated, ExitCode.NOT_ALLOWED),
     (e.NotAllowed, ExitCode.NOT_ALLOWED),

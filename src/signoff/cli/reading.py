@@ -23,6 +23,7 @@ from signoff.cli.describe import (
 )
 from signoff.cli.desk import Desk, opened
 from signoff.cli.exits import Refused
+from signoff.cli.pausing import say_paused
 from signoff.cli.screen import (
     line,
     listing,
@@ -174,6 +175,7 @@ def _list(desk: Desk, wanted: Filter, *, everything: bool, as_json: bool) -> Non
         shown = [request_json(request) for request in page.requests]
         print_json({"requests": shown, "next": page.next})
         return
+    say_paused(desk)
     if page.requests == ():
         say("Nothing waits." if wanted.status is Status.PENDING else "Nothing found.")
         return

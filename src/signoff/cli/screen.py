@@ -51,9 +51,9 @@ def put(*parts: RenderableType, soft_wrap: bool = False) -> None:
     sys.stdout.write("\n".join(text.rstrip() for text in lines))
 
 
-def say(text: str) -> None:
+def say(text: str, style: str = "") -> None:
     """A line of this program's own about what happens; stdout stays for results."""
-    terminal(stderr=True).print(Text(text), soft_wrap=True)
+    terminal(stderr=True).print(Text(text, style=style), soft_wrap=True)
 
 
 def print_json(document: object) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from signoff.domain.journal import Entry
 from signoff.domain.ledger import Event
 from signoff.domain.notices import Delivery
+from signoff.domain.pauses import Pause
 from signoff.domain.principals import Token
 from signoff.domain.requests import Request, Vote
 from signoff.domain.stages import Stage
@@ -52,6 +53,11 @@ def event_json(event: Event) -> Json:
         "previous": event.previous,
         "hash": event.hash,
     }
+
+
+def pause_json(pause: Pause) -> Json:
+    """A pause. Times are microseconds since 1970 UTC."""
+    return {**asdict(pause), "active": pause.active}
 
 
 def token_json(token: Token) -> Json:

@@ -38,12 +38,14 @@ from signoff.domain.errors import (
     EntryNotFound,
     InvalidEdit,
     InvalidSetting,
+    PauseNotFound,
     PayloadRefused,
     PolicyNotFound,
 )
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Break, Event
 from signoff.domain.notices import Delivery, DeliveryState
+from signoff.domain.pauses import Pause
 from signoff.domain.policy_changes import Published, Recorded
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Decision, Edit, Request, Status, Vote
@@ -128,6 +130,46 @@ class Client(AgreeingClient):
             raise EntryNotFound(entry)
         path = f"/entries/{quote(entry, safe='')}/settle"
         return read_entry(self._post(path, {"happened": happened, "note": note}))
+
+    # Pauses.
+
+    def pause(
+        self,
+        *,
+        agent: str | None = None,
+        thread: str | None = None,
+        tool: str | None = None,
+        reason: str | None = None,
+    ) -> Pause:
+        """Stop an agent, a thread, tools of a name, or everything, at the next action.
+
+        Raises:
+            NotAllowed: People and services pause, agents don't.
+            InvalidSetting: A name is empty.
+        """
+        body = {"agent": agent, "thread": thread, "tool": tool, "reason": reason}
+        return read_plain(Pause, self._post("/pauses", body))
+
+    def lift(self, pause_id: str) -> Pause:
+        """Let go on what a pause stopped, unless another one stops it too.
+
+        Raises:
+            NotAllowed: Only people lift.
+            PauseNotFound, AlreadyLifted: There is nothing to lift.
+        """
+        if not is_segment(pause_id):
+            raise PauseNotFound(pause_id)
+        path = f"/pauses/{quote(pause_id, safe='')}/lift"
+        return read_plain(Pause, self._post(path, {}))
+
+    def pauses(self, *, active: bool = True) -> Sequence[Pause]:
+        """The pauses that hold, or all there ever were, oldest first."""
+        found = self._get("/pauses", active="true" if active else "false")
+        return [read_plain(Pause, data) for data in found]
+
+    def stalled(self) -> int:
+        """How many calls wait for a pause to be lifted."""
+        return int(self._get("/stalled"))
 
     # What people look at.
 

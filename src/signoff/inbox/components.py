@@ -53,6 +53,7 @@ def _calling(key: str, event: str, handler: Handler) -> Callable[[], None]:
 
 FRAME: Final = _load("frame", isolated=False)
 BAR: Final = _load("bar", "common")
+PAUSED: Final = _load("paused", "common")
 NOTICES: Final = _load("notices", "common")
 LISTING: Final = _load("listing", "common")
 DETAIL: Final = _load("detail", "common", "rows")

@@ -9,6 +9,7 @@ from typing import Final
 from signoff.domain.errors import RequestNotFound
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event
+from signoff.domain.pauses import Pause
 from signoff.domain.requests import Request, Status, Vote
 from signoff.domain.text import reveal
 from signoff.inbox.desk import Desk, Notice
@@ -49,6 +50,7 @@ class Seen:
         waiting: How many requests wait, whatever the filter.
         found: How many of them match it.
         awaits: A decision whose effect hasn't ended, so that the page looks again.
+        stalled: How many calls wait for a pause to be lifted.
     """
 
     changed: int
@@ -61,6 +63,8 @@ class Seen:
     lines: tuple[Line, ...]
     awaits: str | None
     unknown: tuple[tuple[Entry, str], ...]
+    pauses: tuple[Pause, ...]
+    stalled: int
 
 
 def look(desk: Desk) -> Seen:
@@ -92,6 +96,8 @@ def look(desk: Desk) -> Seen:
         lines=lines,
         awaits=awaits,
         unknown=_unknown(desk),
+        pauses=tuple(desk.client.pauses()),
+        stalled=desk.client.stalled(),
     )
 
 

@@ -104,6 +104,7 @@ def _draw_desk(desk: Desk, seen: Seen) -> None:
         filter=desk.narrow,
         changed=_nothing,
     )
+    components.PAUSED("signoff_paused", viewing.paused(seen))
     components.NOTICES(
         "signoff_notices",
         viewing.notices(seen),

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from signoff.clock import as_datetime
+from signoff.clock import ago, as_datetime
 from signoff.domain.duration import in_words
 from signoff.domain.errors import NotAllowed
 from signoff.domain.ledger import Event
+from signoff.domain.pauses import Pause
 from signoff.domain.principals import Principal
 from signoff.domain.requests import Request, Status, Vote
 from signoff.domain.text import reveal
@@ -52,6 +53,11 @@ def bar(desk: Desk, seen: Seen) -> Data:
     }
 
 
+def paused(seen: Seen) -> Data:
+    """What people have stopped, in red."""
+    return {"pauses": [_pause(pause, seen) for pause in seen.pauses]}
+
+
 def notices(seen: Seen) -> Data:
     """The lines at the top."""
     return {"lines": [_line(line) for line in seen.lines], "awaits": seen.awaits}
@@ -79,6 +85,7 @@ def detail(desk: Desk, case: Case, now: int) -> Data:
         "now": now,
         "asked_at": request.asked_at,
         "expires_at": request.expires_at,
+        "frozen_at": request.frozen_at,
         "editing": editing,
         "headline": headline(request.tool, request.args, request.kind),
         "chips": _chips(case),
@@ -131,6 +138,16 @@ def _line(line: Line) -> Data:
     }
 
 
+def _pause(pause: Pause, seen: Seen) -> Data:
+    why = "" if pause.reason is None else f": {pause.reason}"
+    said = f"By {pause.paused_by} {ago(pause.paused_at, seen.now)}{why}"
+    counted = f"{seen.stalled} call(s) wait for a pause to be lifted."
+    return {
+        "what": reveal(f"Paused: {pause.scope()}. Calls wait, deadlines stand still."),
+        "said": f"{reveal(said)}\n{counted} signoff resume {pause.id}",
+    }
+
+
 def _item(request: Request) -> Data:
     return {
         "id": request.id,
@@ -140,6 +157,7 @@ def _item(request: Request) -> Data:
         "agent": reveal(request.agent or ""),
         "asked_at": request.asked_at,
         "expires_at": request.expires_at,
+        "frozen": request.frozen_at is not None,
         "hidden": _hidden(request),
     }
 

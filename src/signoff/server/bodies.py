@@ -120,6 +120,15 @@ class DelegationBody(Sent):
     reason: Text | None = None
 
 
+class PauseBody(Sent):
+    """What is paused. What isn't named is any; what is named must all match."""
+
+    agent: Name | None = None
+    thread: Name | None = None
+    tool: Annotated[Name | None, Field(description="A glob, such as `send_*`.")] = None
+    reason: Text | None = None
+
+
 class SettleBody(Sent):
     """How an unknown outcome ended."""
 

@@ -13,6 +13,7 @@ from signoff.domain.advice import Advice
 from signoff.domain.journal import Entry
 from signoff.domain.ledger import Audit, Event
 from signoff.domain.notices import Delivery
+from signoff.domain.pauses import Pause
 from signoff.domain.policy_changes import Published, Recorded
 from signoff.domain.principals import Principal, Token
 from signoff.domain.requests import Request, Vote
@@ -24,6 +25,7 @@ from signoff.server.bodies import (
     CancelBody,
     DecisionBody,
     Name,
+    PauseBody,
     SettleBody,
     SimulateBody,
     TokenBody,
@@ -206,6 +208,42 @@ def stages(so: Core, thread: Name) -> Response:
     A thread without declared stages shows its gates; without any, nothing.
     """
     return Json(so.stages(thread))
+
+
+@router.get(
+    "/pauses", response_model=list[Pause], operation_id="listPauses", tags=["pauses"]
+)
+def pauses(so: Core, *, active: bool = True) -> Response:
+    """The pauses that hold, or with `active=false` all there ever were."""
+    return Json(so.pauses(active=active))
+
+
+@router.post("/pauses", response_model=Pause, operation_id="pause", tags=["pauses"])
+def pause(so: Core, by: Caller, body: PauseBody) -> Response:
+    """Stop an agent, a thread, tools, or everything. People and services only.
+
+    Nothing is denied: calls wait and deadlines stand still until the pause is lifted.
+    """
+    return Json(so.pause(by=by, **body.model_dump()))
+
+
+@router.post(
+    "/pauses/{pause_id}/lift",
+    response_model=Pause,
+    operation_id="liftPause",
+    tags=["pauses"],
+)
+def lift(so: Core, by: Caller, pause_id: Name) -> Response:
+    """Let go on what a pause stopped, unless another one stops it too. People only."""
+    return Json(so.lift(pause_id, by=by))
+
+
+@router.get(
+    "/stalled", response_model=int, operation_id="countStalled", tags=["pauses"]
+)
+def stalled(so: Core) -> Response:
+    """How many calls wait for a pause to be lifted."""
+    return Json(so.stalled())
 
 
 @router.get(

@@ -84,7 +84,7 @@ class Approvals(
 
 def _let_go(recorder: Recorder, pulse: Pulse, watch: Watch) -> None:
     pulse.stop()
-    watch.stop()
+    watch.let_go()
     recorder.let_go()
 
 

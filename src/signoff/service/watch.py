@@ -39,6 +39,7 @@ class Watch:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._stopped = threading.Event()
+        self._abandoned = False
         self._begin_anew()
 
     def known(self) -> tuple[Pause, ...] | None:
@@ -67,7 +68,18 @@ class Watch:
             self._seen = None
 
     def stop(self) -> None:
-        """End the thread. Waits for nothing: a garbage collector calls it."""
+        """End the thread; it reads nothing any more when this returns."""
+        self._stopped.set()
+        if self._process == os.getpid():
+            with self._reading:
+                pass
+
+    def let_go(self) -> None:
+        """Nobody will ask any more: the thread ends and closes what it opened.
+
+        Waits for nothing, because a garbage collector calls it.
+        """
+        self._abandoned = True
         self._stopped.set()
 
     def _begin_anew(self) -> None:
@@ -77,6 +89,7 @@ class Watch:
         self._changes = 0
         self._keeping = threading.Lock()
         self._starting = threading.Lock()
+        self._reading = threading.Lock()
         self._thread = None
 
     def _start(self) -> None:
@@ -100,7 +113,14 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stopped.wait(EVERY_S):
-            try:
-                self._read()
-            except WorldError as error:
-                log.warning("pauses can't be read, so nothing runs: %s", error)
+            with self._reading:
+                if not self._stopped.is_set():
+                    self._refresh()
+        if self._abandoned:
+            self._store.close()
+
+    def _refresh(self) -> None:
+        try:
+            self._read()
+        except WorldError as error:
+            log.warning("pauses can't be read, so nothing runs: %s", error)

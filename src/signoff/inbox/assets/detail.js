@@ -219,8 +219,8 @@ function tick(state) {
   const now = state.now();
   state.asked.textContent = "asked " + agoText(now - data.asked_at);
   if (!state.clock) return;
-  const left = data.expires_at - now;
-  state.clock.textContent = clockText(left);
+  const left = data.expires_at - (data.frozen_at ?? now);
+  state.clock.textContent = data.frozen_at === null ? clockText(left) : "paused";
   state.clock.classList.toggle("soon", left < 300e6);
   const share = left / Math.max(1, data.expires_at - data.asked_at);
   state.fill.style.width = Math.max(0, Math.min(100, share * 100)) + "%";

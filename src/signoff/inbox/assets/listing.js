@@ -90,8 +90,9 @@ function tick(state) {
   const now = state.now();
   for (const row of state.list.querySelectorAll(".item")) {
     const left = row.item.expires_at - now;
-    row.left.textContent = left > 0 ? spanText(left) : "expired";
-    row.left.classList.toggle("soon", left < 300e6);
+    const frozen = row.item.frozen;
+    row.left.textContent = frozen ? "paused" : left > 0 ? spanText(left) : "expired";
+    row.left.classList.toggle("soon", !frozen && left < 300e6);
     row.age.textContent = agoText(now - row.item.asked_at);
   }
 }
