@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from signoff.storage import SqlStore, open_store
 from signoff.storage import tables as t
 from signoff.storage.engine import readers
-from signoff.storage.records import past_statement
+from signoff.storage.records import asked_statement, past_statement
 from tests.postgres import Databases
 from tests.storage.test_plans import plan, row_of
 
@@ -77,6 +77,14 @@ def test_a_page_of_calls_is_read_from_the_index_of_time(
         dialect = connection.dialect.name
     assert "actions_by_time" in shown, shown
     assert not BAD[dialect].search(shown), shown
+
+
+def test_their_requests_are_sought_by_call(recorded: SqlStore) -> None:
+    calls = [f"act_{n:032x}" for n in range(500)]
+    with recorded.engine.connect() as connection:
+        shown = plan(connection, asked_statement(calls))
+    assert "requests_by_action" in shown, shown
+    assert "Seq Scan" not in shown
 
 
 def test_pages_hold_every_call_once_in_order(recorded: SqlStore) -> None:
