@@ -29,3 +29,11 @@ def any_shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
 
         with Server(so) as server:
             yield Shop(so, server.url)
+
+
+@pytest.fixture
+def database_of(request: pytest.FixtureRequest, any_shop: Shop) -> str:
+    """The address of the database under `any_shop`, also where a server is asked."""
+    postgres = any_shop.address.startswith("postgresql")
+    url: str = request.getfixturevalue("postgres_url" if postgres else "sqlite_url")
+    return url

@@ -53,8 +53,8 @@ def policy_log(
     elif len(found) == 0:
         say("No policy was recorded yet: an agent's process records it at its start.")
     else:
-        for published in found:
-            put(*_published(published), soft_wrap=True)
+        for row in (row for published in found for row in _published(published)):
+            put(row, soft_wrap=True)
 
 
 def policy_diff(

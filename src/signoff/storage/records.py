@@ -10,7 +10,6 @@ from sqlalchemy import (
     Connection,
     Float,
     Select,
-    and_,
     case,
     cast,
     func,
@@ -32,14 +31,13 @@ GATE: Final = "gate"
 def past_statement(
     after: tuple[int, str], *, until: int, agent: str | None, limit: int
 ) -> Select[Any]:
-    """A page of recorded calls in the order of time, each with its first request.
+    """A page of recorded calls in the order of time.
 
     The calls of one moment are few: one transaction's batch.
     """
     at, last = after
     statement = (
-        select(t.actions, _R.kind.label("request_kind"), _R.terms)
-        .outerjoin(t.requests, and_(_R.action_id == _A.id, _R.ask == 1))
+        select(t.actions)
         .where(
             _A.proposed_at >= at,
             _A.proposed_at < until,
@@ -49,6 +47,12 @@ def past_statement(
         .limit(limit)
     )
     return statement if agent is None else statement.where(_A.agent == agent)
+
+
+def asked_statement(actions: Sequence[str]) -> Select[Any]:
+    """The first requests of these calls. A join would tempt a planner to read all."""
+    found = select(_R.action_id, _R.kind, _R.terms)
+    return found.where(_R.action_id.in_(actions), _R.ask == 1)
 
 
 def took_statement(
@@ -100,8 +104,11 @@ class SqlRecords:
         self, after: tuple[int, str], *, until: int, agent: str | None, limit: int
     ) -> Sequence[Past]:
         statement = past_statement(after, until=until, agent=agent, limit=limit)
-        found = self._connection.execute(statement).mappings()
-        return [_past(row) for row in found]
+        page = self._connection.execute(statement).mappings().all()
+        asking = asked_statement([row["id"] for row in page])
+        asked = self._connection.execute(asking).mappings()
+        by_action = {row["action_id"]: row for row in asked}
+        return [_past(row, by_action.get(row["id"])) for row in page]
 
     def took(self, since: int, agent: str | None) -> Iterable[Took]:
         for by in ((_A.tool,), ()):
@@ -123,15 +130,15 @@ class SqlRecords:
         return list(self._connection.execute(found).scalars())
 
 
-def _past(row: rows.Row) -> Past:
+def _past(row: rows.Row, asked: rows.Row | None) -> Past:
     return Past(
         id=row["id"],
         at=row["proposed_at"],
         tool=row["tool"],
         verdict=row["verdict"],
         action=_action(row),
-        gate=row["request_kind"] == GATE,
-        decisions=0 if row["terms"] is None else _decisions(row["terms"]),
+        gate=asked is not None and asked["kind"] == GATE,
+        decisions=0 if asked is None else _decisions(asked["terms"]),
     )
 
 
