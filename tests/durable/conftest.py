@@ -122,11 +122,11 @@ def a_shop(make_shop: MakeShop) -> Shop:
 class WorkerProcess:
     """`signoff worker` in a process of its own."""
 
-    def __init__(self, place: Shop, *more: str) -> None:
+    def __init__(self, place: Shop, *more: str, bare: bool = False) -> None:
+        named = () if bare else ("tests.durable.shop:graph", "--agent", "payer")
         self._log = place.folder / f"worker-{len(list(place.folder.iterdir()))}.log"
         command = [
-            *(sys.executable, "-m", "signoff", "worker", "tests.durable.shop:graph"),
-            *("--agent", "payer", "--store", place.url),
+            *(sys.executable, "-m", "signoff", "worker", *named, "--store", place.url),
             *("--checkpointer", place.threads, "--heartbeat", HEARTBEAT, *more),
         ]
         with self._log.open("w") as log:
@@ -167,8 +167,8 @@ def start_worker(shop: Shop) -> Iterator[StartWorker]:
     """Starts workers; none is left."""
     started: list[WorkerProcess] = []
 
-    def start(*more: str) -> WorkerProcess:
-        started.append(WorkerProcess(shop, *more))
+    def start(*more: str, bare: bool = False) -> WorkerProcess:
+        started.append(WorkerProcess(shop, *more, bare=bare))
         return started[-1]
 
     yield start

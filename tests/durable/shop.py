@@ -23,6 +23,8 @@ STORE = "SHOP_STORE"
 EFFECTS = "SHOP_EFFECTS"
 HOLD = "SHOP_HOLD"
 """A file; while it exists, a payment that has begun doesn't end."""
+GATE = "SHOP_GATE"
+"""A file; the graph isn't made before it exists, so that workers begin together."""
 GO = {"messages": [HumanMessage("go")]}
 
 
@@ -55,5 +57,8 @@ def make(so: Signoff, effects: str, hold: str | None, saver: Any = None) -> Any:
 
 def graph() -> Any:  # noqa: ANN401 - a graph
     """What a worker serves."""
+    gate, pause = os.environ.get(GATE), Event()
+    while gate is not None and not Path(gate).exists():
+        pause.wait(0.005)
     so = Signoff(os.environ[STORE], policy=[review("*")])
     return make(so, os.environ[EFFECTS], os.environ.get(HOLD))

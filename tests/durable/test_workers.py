@@ -16,6 +16,8 @@ from tests.durable.conftest import HEARTBEAT, Shop, StartWorker
 from tests.langgraph.agents import MARIA
 from tests.support import ROOT, wait_until
 
+pytestmark = pytest.mark.slow
+
 TAKE_OVER_S = 5 + float(HEARTBEAT.removesuffix("s"))
 """The promise: within the heartbeat and five seconds."""
 SLOW_S = 30
