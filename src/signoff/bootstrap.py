@@ -43,7 +43,7 @@ class Signoff(Approvals):
         *,
         policy: Policy | Sequence[Rule] | None = None,
         lease: str | timedelta = DEFAULT_LEASE,
-        directory: Directory = "tokens",
+        directory: Directory | str = "tokens",
         clock: Clock | None = None,
     ) -> None:
         rules = (

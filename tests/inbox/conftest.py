@@ -69,7 +69,7 @@ def office(database_url: str) -> Iterator[Office]:
         review("pay", when="args.amount > 'x'"),
         review("*"),
     ]
-    so = Signoff(database_url, policy=rules)
+    so = Signoff(database_url, policy=rules, directory="open")
     with Server(so) as server, ExitStack() as closing:
         yield Office(url=server.url, so=so, closing=closing)
         gc.collect()  # the pages that are gone

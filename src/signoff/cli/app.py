@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from signoff import __version__
-from signoff.cli import checking, deciding, operating, reading
+from signoff.cli import agreeing, checking, deciding, operating, reading
 from signoff.cli.exits import ExitCode, guarded
 
 DEBUG: Final = "--debug"
@@ -133,6 +133,7 @@ app.command("approve", rich_help_panel=_DECIDE)(deciding.approve)
 app.command("reject", rich_help_panel=_DECIDE)(deciding.reject)
 app.command("edit", rich_help_panel=_DECIDE)(deciding.edit)
 app.command("respond", rich_help_panel=_DECIDE)(deciding.respond)
+app.command("assign", rich_help_panel=_DECIDE)(agreeing.assign)
 app.command("cancel", rich_help_panel=_DECIDE)(deciding.cancel)
 app.command("settle", rich_help_panel=_DECIDE)(deciding.settle)
 app.command("demo", rich_help_panel=_RUN)(operating.demo)
@@ -160,3 +161,13 @@ token.command("create")(operating.token_create)
 token.command("list")(operating.token_list)
 token.command("revoke")(operating.token_revoke)
 app.add_typer(token, name="token", rich_help_panel=_RUN)
+
+delegate = typer.Typer(
+    help="Lend your right to decide, and take it back.",
+    callback=show_help,
+    invoke_without_command=True,
+)
+delegate.command("create")(agreeing.delegate_create)
+delegate.command("list")(agreeing.delegate_list)
+delegate.command("revoke")(agreeing.delegate_revoke)
+app.add_typer(delegate, name="delegate", rich_help_panel=_DECIDE)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from signoff.domain.delegations import Delegation
 from signoff.domain.journal import Entry
 from signoff.domain.ledger import Event
 from signoff.domain.principals import Token
 from signoff.domain.requests import Request, Vote
+from signoff.domain.voting import Progress
 
 Json = dict[str, Any]
 
@@ -21,6 +23,16 @@ def request_json(request: Request) -> Json:
 def vote_json(vote: Vote) -> Json:
     """What one person said."""
     return asdict(vote)
+
+
+def delegation_json(delegation: Delegation) -> Json:
+    """Whose right is lent to whom, from when to when."""
+    return asdict(delegation)
+
+
+def progress_json(progress: Progress) -> Json:
+    """How far an agreement is."""
+    return asdict(progress)
 
 
 def entry_json(entry: Entry) -> Json:
