@@ -365,7 +365,8 @@ async def test_a_refused_gate_goes_on_once_somebody_could_approve_it(
 
         async with open_saver(colour, database_url, tmp_path) as saver:
             builder = StateGraph(_Draft)
-            builder.add_node("publish", publish if colour == "sync" else apublish)
+            node: Any = publish if colour == "sync" else apublish
+            builder.add_node("publish", node)
             builder.add_edge(START, "publish")
             graph = builder.compile(checkpointer=saver)
             runner = Runner(so, graph, agent="writer")

@@ -1,6 +1,7 @@
 """Two last approvals, holder and delegate, revocation and use: all at once."""
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
@@ -83,7 +84,8 @@ def test_a_right_that_is_taken_back_is_used_before_or_not_at_all(
             so.revoke_delegation(lent_id, by=ANN)
             return None
 
-        result, revoked = at_once([use, take_back])
+        work: list[Callable[[], Status | None]] = [use, take_back]
+        result, revoked = at_once(work)
         assert revoked is None
         approved = so.get(request.id).status is Status.APPROVED
         assert approved is (result is Status.APPROVED)
