@@ -51,7 +51,7 @@ class Signoff(Approvals):
         *,
         policy: Policy | Sequence[Rule] | None = None,
         lease: str | timedelta = DEFAULT_LEASE,
-        directory: Directory = "tokens",
+        directory: Directory | str = "tokens",
         clock: Clock | None = None,
         calendars: Mapping[str, Calendar] | None = None,
     ) -> None:

@@ -20,11 +20,14 @@ class Settings:
         store: `SIGNOFF_STORE`: sqlite:///file, postgresql://..., or http(s)://server.
         token: `SIGNOFF_TOKEN`, or the content of the file in `SIGNOFF_TOKEN_FILE`.
         policy: `SIGNOFF_POLICY`: the policy file.
+        directory: `SIGNOFF_DIRECTORY`: `tokens`, or `open` where an application vouches
+            for people without a token.
     """
 
     store: str = DEFAULT_STORE
     token: str | None = None
     policy: Path | None = None
+    directory: str = "tokens"
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -39,6 +42,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         store=env.get("SIGNOFF_STORE", DEFAULT_STORE),
         token=env.get("SIGNOFF_TOKEN") or _token_file(env.get("SIGNOFF_TOKEN_FILE")),
         policy=None if policy is None else Path(policy),
+        directory=env.get("SIGNOFF_DIRECTORY", "tokens"),
     )
 
 

@@ -12,7 +12,7 @@ from tests.cli.shop import POLICY, Shop
 @pytest.fixture
 def shop(sqlite_url: str) -> Iterator[Shop]:
     """A shop on SQLite."""
-    with closing(Signoff(sqlite_url, policy=POLICY)) as so:
+    with closing(Signoff(sqlite_url, policy=POLICY, directory="open")) as so:
         yield Shop(so, sqlite_url)
 
 
@@ -21,7 +21,7 @@ def any_shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
     """The test runs three times: on each database, and over HTTP."""
     fixture = "postgres_url" if request.param == "postgresql" else "sqlite_url"
     url = request.getfixturevalue(fixture)
-    with closing(Signoff(url, policy=POLICY)) as so:
+    with closing(Signoff(url, policy=POLICY, directory="open")) as so:
         if request.param != "server":
             yield Shop(so, url)
             return

@@ -46,7 +46,8 @@ def test_show_says_all_that_a_decision_needs(shop: Shop) -> None:
         "status": "waits for people",
         "risk": "critical",
         "context": "agent bookkeeper · thread t1 · for ana · team ops",
-        "who": "2 approvals from finance, but not ana, for whom it runs",
+        "who": "two of finance, but not ana, for whom it runs",
+        "agreed": "1 of 2: still one more of finance",
         "answers": "approve, reject, edit, respond",
         "digest": request.digest,
     }
@@ -55,7 +56,7 @@ def test_show_says_all_that_a_decision_needs(shop: Shop) -> None:
         r"rejected in 6d 23h if nobody answers|rejected in 1w if nobody answers",
         shown["deadline"],
     )
-    assert re.fullmatch(r"sam approved, \d+s ago: ok", shown["vote"])
+    assert re.fullmatch(r"sam \(finance\) approved, \d+s ago: ok", shown["vote"])
     assert shown["rule"].startswith("review(pay_big) · policy ")
 
 

@@ -16,7 +16,8 @@ from tests.server.house import POLICY, House
 def office(request: pytest.FixtureRequest, database_url: str) -> Iterator[Office]:
     """The test runs four times: on each database, without a server and with one."""
     with ExitStack() as stack:
-        so = stack.enter_context(closing(Signoff(database_url, policy=POLICY)))
+        known = Signoff(database_url, policy=POLICY, directory="open")
+        so = stack.enter_context(closing(known))
         house = House(so)
         if request.param == "direct":
             yield Office(house, lambda name: Direct(so, house.who(name)))

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from signoff import Filter, Policy, Principal, Request, Signoff
 from signoff.domain.advice import Advice
+from signoff.domain.delegations import Delegation
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Event
 from signoff.domain.notices import Delivery, DeliveryState
@@ -16,6 +17,7 @@ from signoff.domain.principals import PrincipalKind, Token
 from signoff.domain.requests import Decision, Vote
 from signoff.domain.simulation import Simulation
 from signoff.domain.stages import Stage
+from signoff.domain.voting import Progress
 from signoff.ports import KnownTool, Page
 from tests.server.house import House
 
@@ -64,8 +66,26 @@ class Desk(Protocol):
     def changed(self) -> int: ...
     def audit(self) -> Audit: ...
     def decide(
-        self, request_id: str, decision: Decision, *, digest: str | None
+        self,
+        request_id: str,
+        decision: Decision,
+        *,
+        digest: str | None,
+        behalf: str | None = None,
     ) -> Request: ...
+    def agreement(self, request_id: str) -> Progress: ...
+    def assign(self, request_id: str, *, to: str | None) -> Request: ...
+    def delegate(
+        self,
+        to: str,
+        *,
+        ends: datetime,
+        starts: datetime | None = None,
+        delegator: str | None = None,
+        reason: str | None = None,
+    ) -> Delegation: ...
+    def delegations(self) -> Sequence[Delegation]: ...
+    def revoke_delegation(self, delegation_id: str) -> None: ...
     def cancel(self, request_id: str, *, reason: str) -> Request: ...
     def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry: ...
     def deliveries(
@@ -108,7 +128,8 @@ class Direct:
         self.stages = so.stages
         self.now, self.changed, self.audit = so.now, so.changed, so.audit
         self.deliveries, self.retry_delivery = so.deliveries, so.retry_delivery
-        self.tokens = so.tokens
+        self.tokens, self.delegations = so.tokens, so.delegations
+        self.agreement = so.agreement
         self.policy_log, self.policy_version = so.policy_log, so.policy_version
         self.simulate, self.advise = so.simulate, so.advise
         self.pauses, self.stalled = so.pauses, so.stalled
@@ -117,9 +138,40 @@ class Direct:
         return self._by
 
     def decide(
-        self, request_id: str, decision: Decision, *, digest: str | None
+        self,
+        request_id: str,
+        decision: Decision,
+        *,
+        digest: str | None,
+        behalf: str | None = None,
     ) -> Request:
-        return self._so.decide(request_id, decision, by=self._by, digest=digest)
+        return self._so.decide(
+            request_id, decision, by=self._by, digest=digest, behalf=behalf
+        )
+
+    def assign(self, request_id: str, *, to: str | None) -> Request:
+        return self._so.assign(request_id, to=to, by=self._by)
+
+    def delegate(
+        self,
+        to: str,
+        *,
+        ends: datetime,
+        starts: datetime | None = None,
+        delegator: str | None = None,
+        reason: str | None = None,
+    ) -> Delegation:
+        return self._so.delegate(
+            to,
+            ends=ends,
+            starts=starts,
+            delegator=delegator,
+            reason=reason,
+            by=self._by,
+        )
+
+    def revoke_delegation(self, delegation_id: str) -> None:
+        self._so.revoke_delegation(delegation_id, by=self._by)
 
     def cancel(self, request_id: str, *, reason: str) -> Request:
         return self._so.cancel(request_id, by=self._by, reason=reason)

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
 
@@ -23,12 +23,14 @@ from signoff import (
     deny,
 )
 from signoff.client import Client
+from signoff.client.transport import Transport
 from signoff.domain.errors import (
     AlreadyDecided,
     AlreadyLifted,
     CannotRetry,
     CannotSettle,
     DecisionNotOffered,
+    DelegationNotFound,
     DeliveryNotFound,
     DigestMismatch,
     EntryNotFound,
@@ -434,6 +436,53 @@ def test_pauses(office: Office) -> None:
         desk.pause(thread="")
 
 
+def test_delegations(office: Office) -> None:
+    house, ends = office.house, datetime(2100, 1, 1, 12, 30, 0, 5, tzinfo=UTC)
+    house.secret("sam", "finance")
+    sam, bo = office.desk("sam"), office.desk("bo")
+    request = house.ask("pay_big")
+    digest = request.digest
+    with pytest.raises(NotAllowed, match="decided by: finance"):
+        bo.decide(request.id, Approve(), digest=digest)
+    with pytest.raises(NotAllowed, match="by sam, or by the group 'admin'"):
+        bo.delegate("bo", delegator="sam", ends=ends)
+    with pytest.raises(InvalidSetting, match="no time zone"):
+        sam.delegate("bo", ends=ends.replace(tzinfo=None))
+    made = sam.delegate("bo", ends=ends, reason="holiday")
+    assert made.ends_at == 4_102_489_800_000_005
+    assert list(sam.delegations()) == [made] == list(house.so.delegations())
+    after = bo.decide(request.id, Approve(), digest=digest, behalf="sam")
+    assert after.status is Status.PENDING
+    found = bo.agreement(request.id)
+    assert found == house.so.agreement(request.id)
+    assert (found.have, found.missing) == (1, "one more of finance")
+    (vote,) = bo.votes(request.id)
+    assert (vote.behalf, vote.groups) == ("sam", ("finance",))
+    assert list(bo.votes(request.id)) == list(house.so.votes(request.id))
+    sam.revoke_delegation(made.id)
+    for gone in (made.id, "dlg_none", "a/b"):
+        with pytest.raises(DelegationNotFound):
+            sam.revoke_delegation(gone)
+
+
+def test_handing_over(office: Office) -> None:
+    house = office.house
+    house.secret("sam", "finance")
+    house.secret("kim", "finance")
+    sam, bo = office.desk("sam"), office.desk("bo")
+    request = house.ask("pay_big")
+    assert sam.assign(request.id, to="kim").assignee == "kim"
+    assert sam.pending(Filter(assignee="kim")).requests == (sam.get(request.id),)
+    assert sam.count(Filter(assignee="sam")) == 0
+    with pytest.raises(NotAllowed, match="can be assigned to: finance"):
+        sam.assign(request.id, to="bo")
+    with pytest.raises(NotAllowed, match="decided by: finance"):
+        bo.assign(request.id, to="sam")
+    with pytest.raises(RequestNotFound):
+        sam.assign("req_none", to="kim")
+    assert sam.assign(request.id, to=None).assignee is None
+
+
 def test_tokens(office: Office) -> None:
     office.house.secret("root", "admin")
     desk = office.desk("root")
@@ -472,9 +521,10 @@ def test_deliveries(office: Office) -> None:
 
 
 def test_the_client_has_the_signatures_of_the_use_cases() -> None:
-    mine = {name for name in vars(Client) if name[0] != "_"}
-    assert mine - set(dir(Approvals)) == {"whoami"}
-    for name in mine - {"whoami"}:
+    own = set(dir(Client)) - set(dir(Transport))
+    mine = {name for name in own if name[0] != "_"}
+    assert mine - set(dir(Approvals)) == {"whoami", "lent"}
+    for name in mine - {"whoami", "lent"}:
         theirs = inspect.signature(getattr(Approvals, name))
         without_by = [p for p in theirs.parameters.values() if p.name != "by"]
         expected = theirs.replace(parameters=without_by)

@@ -1,9 +1,13 @@
 """B3-B8: who decides, how many of them, and what a "no" is worth."""
 
-from typing import Any
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypedDict
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langgraph.graph import START, StateGraph
 from langgraph.types import Command
 
 from signoff import (
@@ -14,12 +18,18 @@ from signoff import (
     Respond,
     Signoff,
     Status,
+    quorum,
     review,
 )
-from signoff.domain.errors import AlreadyDecided, NotAllowed, NotAuthenticated
+from signoff.domain.errors import (
+    AlreadyDecided,
+    NobodyCanApprove,
+    NotAllowed,
+    NotAuthenticated,
+)
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.requests import Decision
-from signoff.langgraph import Runner
+from signoff.langgraph import Runner, gate
 from tests.langgraph import conftest
 from tests.langgraph.agents import (
     BUILDS,
@@ -30,6 +40,7 @@ from tests.langgraph.agents import (
     Bench,
     answers,
     call,
+    open_saver,
     said,
     turn,
 )
@@ -266,35 +277,173 @@ async def test_one_no_ends_it_while_approvals_gather(bench: MakeBench) -> None:
 @ONE_KIND
 @pytest.mark.row("B8")
 @pytest.mark.parametrize(
-    ("people", "approvals", "reviewers", "user", "problem"),
+    ("people", "approvals", "reviewers", "user", "refused"),
     [
-        ({"maria": ["finance"]}, 1, ["legal"], None, "only 0"),
-        ({"maria": ["finance"], "otto": ["finance"]}, 3, ["finance"], None, "only 2"),
-        ({"maria": ["finance"]}, 1, ["finance"], "maria", "only 0"),
-        ({}, 1, ["legal"], None, "only 0"),
+        ({"maria": ["finance"]}, 1, ["legal"], None, "0 of the 1 needed"),
+        (
+            {"maria": ["finance"], "otto": ["finance"]},
+            *(3, ["finance"], None),
+            "2 of the 3 needed",
+        ),
+        ({"maria": ["finance"]}, 1, ["finance"], "maria", "0 of the 1 needed"),
         ({"maria": ["finance"]}, 1, ["finance"], None, None),
         ({"maria": []}, 1, ["maria"], None, None),
         ({}, 1, None, None, None),
     ],
 )
-async def test_a_request_that_nobody_could_approve_says_so_when_it_is_asked(
+async def test_a_request_that_nobody_could_approve_is_refused_when_it_is_asked(
     bench: MakeBench,
     people: dict[str, list[str]],
     approvals: int,
     reviewers: list[str] | None,
     user: str | None,
-    problem: str | None,
+    refused: str | None,
 ) -> None:
     rules = [review("*", approvals=approvals, reviewers=reviewers)]
     agent = await bench(rules, PAY)
     _tokens(agent.so, people)
-    await agent.start(user=user)
+    if refused is None:
+        await agent.start(user=user)
+        assert agent.one().note is None
+        return
+    with pytest.raises(NobodyCanApprove, match=refused):
+        await agent.start(user=user)
+    assert agent.asked() == []
+    assert agent.effects.done == []
+
+
+@SYNC
+@ONE_KIND
+@pytest.mark.row("B8")
+async def test_without_any_token_nothing_is_known_so_the_request_says_so(
+    bench: MakeBench,
+) -> None:
+    agent = await bench([review("*", reviewers=["legal"])], PAY)
+    await agent.start()
     note = agent.one().note
-    if problem is None:
-        assert note is None
-    else:
-        assert note is not None
-        assert f"needs {approvals} approval(s), but {problem}" in note
+    assert note is not None
+    assert "needs 1 approval(s), but only 0" in note
+
+
+@pytest.mark.row("B8")
+async def test_a_refused_call_goes_on_once_somebody_could_approve_it(
+    bench: MakeBench,
+) -> None:
+    agent = await bench([review("*", reviewers=["legal"])], PAY)
+    _tokens(agent.so, {"maria": ["finance"]})
+    with pytest.raises(NobodyCanApprove, match="token create NAME --group legal"):
+        await agent.start()
+    with pytest.raises(NobodyCanApprove):
+        await agent.resume()
+    assert agent.effects.done == []
+    _tokens(agent.so, {"lea": ["legal"]})
+    assert not (await agent.resume()).finished
+    lea = Principal(id="lea", groups=frozenset({"legal"}))
+    agent.decide(Approve(), by=lea)
+    assert (await agent.resume()).finished
+    assert agent.effects.of("pay") == [{"amount": 10, "to": "ana"}]
+    assert agent.so.audit().holds
+
+
+class _Draft(TypedDict, total=False):
+    text: str
+
+
+@pytest.mark.row("B8")
+async def test_a_refused_gate_goes_on_once_somebody_could_approve_it(
+    database_url: str, tmp_path: Path, colour: str
+) -> None:
+    with closing(Signoff(database_url)) as so:
+        _tokens(so, {"maria": ["finance"]})
+
+        def publish(_: _Draft) -> _Draft:
+            draft = gate(so, "publish", "a draft", reviewers=["press"])
+            return {"text": draft.value}
+
+        async def apublish(state: _Draft) -> _Draft:
+            return publish(state)
+
+        async with open_saver(colour, database_url, tmp_path) as saver:
+            builder = StateGraph(_Draft)
+            node: Any = publish if colour == "sync" else apublish
+            builder.add_node("publish", node)
+            builder.add_edge(START, "publish")
+            graph = builder.compile(checkpointer=saver)
+            runner = Runner(so, graph, agent="writer")
+
+            async def run(value: _Draft | None) -> Any:  # noqa: ANN401 - an Outcome
+                if colour == "async" and value is None:
+                    return await runner.aresume("t1")
+                if colour == "async":
+                    return await runner.astart(value, thread_id="t1")
+                if value is None:
+                    return runner.resume("t1")
+                return runner.start(value, thread_id="t1")
+
+            for value in (_Draft(text=""), None):
+                with pytest.raises(NobodyCanApprove, match="--group press"):
+                    await run(value)
+            assert so.count() == 0
+            _tokens(so, {"pia": ["press"]})
+            assert not (await run(None)).finished
+            (request,) = so.pending().requests
+            pia = Principal(id="pia", groups=frozenset({"press"}))
+            so.decide(request.id, Approve(), by=pia, digest=request.digest)
+            assert (await run(None)).values == {"text": "a draft"}
+
+
+@SYNC
+@ONE_KIND
+@pytest.mark.row("B6")
+async def test_the_requester_approves_through_no_delegate(bench: MakeBench) -> None:
+    agent = await bench([review("*", reviewers=["finance"])], PAY)
+    await agent.start(user=ANA.id)
+    ends = datetime(2100, 1, 1, tzinfo=UTC)
+    friend = Principal(id="friend@example.com")
+    agent.so.delegate(friend.id, ends=ends, by=ANA)
+    agent.so.delegate(ANA.id, ends=ends, by=MARIA)
+    for by in (friend, ANA):
+        with pytest.raises(NotAllowed):
+            agent.decide(Approve(), by=by)
+    assert agent.so.votes(agent.one().id) == []
+    agent.so.delegate(friend.id, ends=ends, by=MARIA)
+    agent.decide(Approve(), by=friend)
+    assert (await agent.resume()).finished
+
+
+@SYNC
+@ONE_KIND
+@pytest.mark.row("B7")
+async def test_one_cfo_or_two_of_finance(bench: MakeBench) -> None:
+    either = [quorum("cfo"), quorum("finance", approvals=2)]
+    agent = await bench([review("*", any_of=either, denials=2)], PAY)
+    await agent.start()
+    agent.decide(Approve(), by=MARIA)
+    agent.decide(Reject(reason="hm"), by=ANA)
+    assert not (await agent.resume()).finished
+    with pytest.raises(NotAllowed, match="rejected it as it stands"):
+        agent.decide(Approve(), by=ANA)
+    agent.decide(Approve(), by=OTTO)
+    assert (await agent.resume()).finished
+    assert len(agent.effects.done) == 1
+
+
+@SYNC
+@ONE_KIND
+@pytest.mark.row("B9")
+async def test_an_agreement_is_bound_to_its_call(bench: MakeBench) -> None:
+    """Votes on one call, and those before an edit, count for no other."""
+    turns = [*PAY, turn(call("pay", "c2", amount=10))]
+    agent = await bench([review("*", approvals=2)], turns)
+    await agent.start()
+    agent.decide(Approve(), by=MARIA)
+    agent.decide(Edit(args={"amount": 11, "to": "ana"}), by=OTTO)
+    assert agent.so.agreement(agent.one().id).have == 1
+    agent.decide(Approve(), by=MARIA)
+    await agent.resume()
+    again = agent.one()
+    assert agent.so.agreement(again.id).have == 0
+    assert agent.effects.of("pay") == [{"amount": 11, "to": "ana"}]
 
 
 def _tokens(so: Signoff, people: dict[str, list[str]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from signoff import Action, Context, Request, Signoff, review
+from signoff import Action, Context, Request, Signoff, quorum, review
 from signoff.client import Client
 from signoff.inbox.desk import Desk
 from signoff.server import Server
@@ -65,11 +65,12 @@ def office(database_url: str) -> Iterator[Office]:
     rules = [
         review("transfer", approvals=2),
         review("hire", reviewers=["board"]),
+        review("wire", any_of=[quorum("cfo"), quorum("desk", approvals=2)], denials=2),
         review("look_up", decisions=["respond", "reject"]),
         review("pay", when="args.amount > 'x'"),
         review("*"),
     ]
-    so = Signoff(database_url, policy=rules)
+    so = Signoff(database_url, policy=rules, directory="open")
     with Server(so) as server, ExitStack() as closing:
         yield Office(url=server.url, so=so, closing=closing)
         gc.collect()  # the pages that are gone

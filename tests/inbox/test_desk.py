@@ -1,5 +1,6 @@
 """What a reviewer does, told apart from how it is drawn; through HTTP."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -92,6 +93,55 @@ def test_a_bad_edit_keeps_the_form_open(office: Office) -> None:
     assert desk.decide(on_screen(request), Edit(args={"n": 2}))
     assert desk.opened is None
     assert office.so.get(request.id).args == {"n": 2}
+
+
+def test_alternatives_say_what_is_missing_and_who_is_asked(office: Office) -> None:
+    request = office.ask("wire", {"amount": 1})
+    desk = office.desk("mira@example.com")
+    office.token(SAM.id)
+    look(desk)
+    about = dict(shown(desk)["about"])
+    words = "one of cfo, or two of desk; 2 rejections end it"
+    assert about["Decided by"] == words
+    assert {"Agreed", "Assigned to", "You decide"}.isdisjoint(about)
+    assert {chip["text"] for chip in shown(desk)["chips"]} >= {"medium risk"}
+    desk.approve(payload(request))
+    office.so.assign(request.id, to="mira@example.com", by=desk.me)
+    desk.select(request.id)
+    seen = shown(desk)
+    about = dict(seen["about"])
+    assert about["Agreed"] == "1 of 2: still one more of desk, or one of cfo"
+    assert about["Assigned to"] == "you; others may decide it too"
+    assert "1 of 2 approvals" in {chip["text"] for chip in seen["chips"]}
+
+
+def test_a_delegate_sees_for_whom_they_decide(office: Office) -> None:
+    request = office.ask("hire", {"name": "Ada"})
+    desk = office.desk("mira@example.com")
+    look(desk)
+    assert "board" in shown(desk)["refused"]["approve"]
+    bo = Principal(id="bo@example.com", groups=frozenset({"board"}))
+    ends = datetime(2100, 1, 1, tzinfo=UTC)
+    office.so.delegate("mira@example.com", ends=ends, by=bo)
+    seen = shown(desk)
+    assert seen["refused"] == {}
+    assert dict(seen["about"])["You decide"] == "for bo@example.com"
+    desk.approve(payload(request))
+    desk.select(request.id)
+    seen = shown(desk)
+    assert seen["settled"]["text"].startswith("Approved by you")
+    assert seen["votes"][0]["said"].startswith("for bo@example.com, approved")
+
+
+def test_who_rejected_is_not_offered_to_approve(office: Office) -> None:
+    request = office.ask("wire", {"amount": 1})
+    desk = office.desk("mira@example.com")
+    office.so.decide(request.id, Reject(), by=desk.me, digest=request.digest)
+    desk.select(request.id)
+    look(desk)
+    seen = shown(desk)
+    assert "rejected it as it stands" in seen["refused"]["approve"]
+    assert dict(seen["about"])["Agreed"].endswith("; 1 of 2 rejections")
 
 
 def test_a_quorum_says_what_is_missing(office: Office) -> None:

@@ -12,14 +12,14 @@ from tests.server.house import POLICY, House, Street, open_street
 @pytest.fixture
 def house(sqlite_url: str) -> Iterator[House]:
     """A house on SQLite."""
-    with closing(Signoff(sqlite_url, policy=POLICY)) as so:
+    with closing(Signoff(sqlite_url, policy=POLICY, directory="open")) as so:
         yield House(so)
 
 
 @pytest.fixture
 def any_house(database_url: str) -> Iterator[House]:
     """The test runs twice: on SQLite and on PostgreSQL."""
-    with closing(Signoff(database_url, policy=POLICY)) as so:
+    with closing(Signoff(database_url, policy=POLICY, directory="open")) as so:
         yield House(so)
 
 

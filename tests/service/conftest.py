@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from signoff import Policy, Rule, Signoff
-from signoff.service.reach import Directory
 from signoff.testing import MovableClock
 
 Opener = Callable[..., Signoff]
@@ -26,7 +25,7 @@ def open_signoff(database_url: str, clock: MovableClock) -> Iterator[Opener]:
         def opener(
             *rules: Rule,
             lease: timedelta | str = "30s",
-            directory: Directory = "tokens",
+            directory: str = "tokens",
         ) -> Signoff:
             policy = Policy(rules) if rules else None
             so = Signoff(

@@ -23,6 +23,7 @@ FILTERS = {
     "agent": Filter(agent="agent-1"),
     "tool": Filter(tool="tool-1"),
     "team": Filter(team="team-1"),
+    "assignee": Filter(assignee="person-1"),
     "risk": Filter(risk="high"),
     "approved": Filter(status=Status.APPROVED),
     "history": Filter(status=None, order="newest"),
@@ -43,6 +44,7 @@ def row_of(number: int) -> dict[str, object]:
         "agent": f"agent-{number % 3}",
         "tool": f"tool-{number % 4}",
         "team": f"team-{number % 5}",
+        "assignee": f"person-{number % 9}",
         "risk": risk.value,
         "risk_rank": risk.rank,
         "asked_at": 1_000_000 + number * 977,
@@ -111,7 +113,9 @@ def test_a_page_is_read_from_an_index_in_order(
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("name", ["thread", "agent", "tool", "team", "risk"])
+@pytest.mark.parametrize(
+    "name", ["thread", "agent", "tool", "team", "assignee", "risk"]
+)
 def test_a_filter_in_another_order_reads_no_whole_table(
     full: SqlStore, name: str, order: str
 ) -> None:

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from signoff import __version__
 from signoff.cli import (
     advising,
+    agreeing,
     checking,
     deciding,
     operating,
@@ -143,6 +144,7 @@ app.command("approve", rich_help_panel=_DECIDE)(deciding.approve)
 app.command("reject", rich_help_panel=_DECIDE)(deciding.reject)
 app.command("edit", rich_help_panel=_DECIDE)(deciding.edit)
 app.command("respond", rich_help_panel=_DECIDE)(deciding.respond)
+app.command("assign", rich_help_panel=_DECIDE)(agreeing.assign)
 app.command("cancel", rich_help_panel=_DECIDE)(deciding.cancel)
 app.command("settle", rich_help_panel=_DECIDE)(deciding.settle)
 app.command("advise", rich_help_panel=_RUN)(advising.advise)
@@ -197,3 +199,13 @@ notify = typer.Typer(
 )
 notify.command("test")(telling.notify_test)
 app.add_typer(notify, name="notify", rich_help_panel=_RUN)
+
+delegate = typer.Typer(
+    help="Lend your right to decide, and take it back.",
+    callback=show_help,
+    invoke_without_command=True,
+)
+delegate.command("create")(agreeing.delegate_create)
+delegate.command("list")(agreeing.delegate_list)
+delegate.command("revoke")(agreeing.delegate_revoke)
+app.add_typer(delegate, name="delegate", rich_help_panel=_DECIDE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -27,18 +28,21 @@ from signoff.domain.requests import (
     Request,
     Respond,
     Status,
+    Vote,
 )
+from signoff.domain.voting import progress
 
 _HEX: Final = re.compile(r"[0-9a-f]{12,64}")
 _UNKNOWN: Final = 1000
 
 
-def approve(
+def approve(  # noqa: PLR0913 - each parameter is an option of the command
     request: options.RequestId,
     *,
     yes: options.Yes = False,
     digest: options.Digest = None,
     reason: options.Reason = None,
+    behalf: options.Behalf = None,
     store: options.Store = None,
     token_file: options.TokenFile = None,
 ) -> None:
@@ -50,7 +54,7 @@ def approve(
         if _must_ask(found, yes=yes):
             put(described(file_of(desk, found), full=True))
             _ask("\nApprove this?")
-        _decide(desk, found, Approve(reason=reason))
+        _decide(desk, found, Approve(reason=reason), behalf)
 
 
 def reject(
@@ -58,13 +62,14 @@ def reject(
     *,
     reason: options.Reason = None,
     digest: options.Digest = None,
+    behalf: options.Behalf = None,
     store: options.Store = None,
     token_file: options.TokenFile = None,
 ) -> None:
     """Don't let it run. The agent is told why."""
     with opened(store, token_file) as desk:
         found = _found(desk, request, _shown(digest))
-        _decide(desk, found, Reject(reason=reason))
+        _decide(desk, found, Reject(reason=reason), behalf)
 
 
 def respond(
@@ -77,6 +82,7 @@ def respond(
         ),
     ],
     digest: options.Digest = None,
+    behalf: options.Behalf = None,
     store: options.Store = None,
     token_file: options.TokenFile = None,
 ) -> None:
@@ -85,7 +91,7 @@ def respond(
         raise Refused("the message is empty; `signoff reject` is a no without one.")
     with opened(store, token_file) as desk:
         found = _found(desk, request, _shown(digest))
-        _decide(desk, found, Respond(message=message))
+        _decide(desk, found, Respond(message=message), behalf)
 
 
 def edit(  # noqa: PLR0913 - each parameter is an option of the command
@@ -120,6 +126,7 @@ def edit(  # noqa: PLR0913 - each parameter is an option of the command
     yes: options.Yes = False,
     digest: options.Digest = None,
     reason: options.Reason = None,
+    behalf: options.Behalf = None,
     store: options.Store = None,
     token_file: options.TokenFile = None,
 ) -> None:
@@ -139,7 +146,7 @@ def edit(  # noqa: PLR0913 - each parameter is an option of the command
         decision = _edit(desk, found, changes, reason)
         if asking:
             _ask("\nApprove it with these arguments?")
-        _decide(desk, found, decision)
+        _decide(desk, found, decision, behalf)
 
 
 def cancel(
@@ -239,17 +246,20 @@ def _ask(question: str) -> None:
         raise typer.Exit(ExitCode.PROBLEMS)
 
 
-def _decide(desk: Desk, request: Request, decision: Decision) -> None:
-    _tell(desk.decide(request.id, decision, digest=request.digest))
+def _decide(
+    desk: Desk, request: Request, decision: Decision, behalf: str | None
+) -> None:
+    decided = desk.decide(request.id, decision, digest=request.digest, behalf=behalf)
+    _tell(decided, desk.votes(decided.id))
 
 
-def _tell(request: Request) -> None:
+def _tell(request: Request, votes: Sequence[Vote] = ()) -> None:
     call = headline(request.tool, request.args)
     if request.status is not Status.PENDING:
         put(Text(f"{request.status.value}: {call}"))
         return
-    needed = request.terms.approvals
-    put(Text(f"noted, more people must agree ({needed} in all): {call}"))
+    missing = progress(request, votes).missing
+    put(line(f"noted, more people must agree (still {missing}): {call}"))
     say(f"It asks now, with digest {request.digest[:16]}: signoff show {request.id}")
 
 

@@ -16,12 +16,14 @@ from rich.text import Text
 from signoff.cli.screen import cut, grid, line, literal, one_line
 from signoff.cli.staged import staged
 from signoff.clock import ago, as_datetime
-from signoff.domain.duration import in_words
+from signoff.domain.agreement import in_words
+from signoff.domain.duration import in_words as span_in_words
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event
 from signoff.domain.requests import Request, RequestKind, Status, Vote
 from signoff.domain.stages import Stage
 from signoff.domain.text import count_hidden
+from signoff.domain.voting import progress
 
 HEADLINE: Final = 100
 FIELD: Final = 32
@@ -226,6 +228,10 @@ def _rows(file: File, *, full: bool) -> Iterator[tuple[str, RenderableType]]:
     if request.status is Status.PENDING:
         yield "deadline", Text(deadline(request, now))
         yield "who", line(_who(request))
+        if file.votes:
+            yield "agreed", line(_agreed(request, file.votes))
+        if request.assignee is not None:
+            yield "assigned to", line(f"{request.assignee}; others may decide it too")
         yield "answers", Text(", ".join(request.terms.decisions))
     for vote in file.votes:
         yield "vote", _vote(request, vote, now)
@@ -284,21 +290,32 @@ def _context(request: Request) -> Text:
 
 def _who(request: Request) -> str:
     terms = request.terms
-    people = "any person" if terms.reviewers is None else " or ".join(terms.reviewers)
-    needed = "1 approval" if terms.approvals == 1 else f"{terms.approvals} approvals"
+    also = f"; {' or '.join(terms.escalated)} as well" if terms.escalated else ""
+    noes = "" if terms.denials == 1 else f"; {terms.denials} rejections end it"
     but = ""
     if request.user is not None and not terms.self_approval:
         but = f", but not {request.user}, for whom it runs"
-    return f"{needed} from {people}{but}"
+    return f"{in_words(terms.agreement)}{also}{but}{noes}"
+
+
+def _agreed(request: Request, votes: Sequence[Vote]) -> str:
+    found = progress(request, votes)
+    said = f"{found.have} of {found.needed}"
+    if found.missing is not None:
+        said = f"{said}: still {found.missing}"
+    if found.rejected == 0:
+        return said
+    return f"{said}; {found.rejected} of {found.denials} rejections"
 
 
 def _vote(request: Request, vote: Vote, now: int) -> Text:
     old = (
         "" if vote.revision == request.revision else " on what was asked before an edit"
     )
-    said = (
-        f"{vote.principal} {_SAID.get(vote.kind, vote.kind)}{old}, {ago(vote.at, now)}"
-    )
+    right = "" if vote.behalf is None else f" for {vote.behalf}"
+    right += f" ({', '.join(vote.groups)})" if vote.groups else ""
+    done = _SAID.get(vote.kind, vote.kind)
+    said = f"{vote.principal}{right} {done}{old}, {ago(vote.at, now)}"
     return line(said if vote.reason is None else f"{said}: {vote.reason}")
 
 
@@ -361,4 +378,4 @@ def _actor(actor: str | None, channel: str | None) -> str:
 
 
 def _words(microseconds: int) -> str:
-    return in_words(timedelta(microseconds=microseconds))
+    return span_in_words(timedelta(microseconds=microseconds))

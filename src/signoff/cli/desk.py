@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from signoff.config import Settings, read_settings
+from signoff.domain.delegations import Delegation
 from signoff.domain.errors import InvalidSetting, NotAuthenticated, StorageUnavailable
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Audit, Event
@@ -72,8 +73,25 @@ class Desk(Protocol):
     def audit(self) -> Audit: ...
     def tokens(self) -> Sequence[Token]: ...
     def decide(
-        self, request_id: str, decision: Decision, *, digest: str
+        self,
+        request_id: str,
+        decision: Decision,
+        *,
+        digest: str,
+        behalf: str | None = None,
     ) -> Request: ...
+    def assign(self, request_id: str, *, to: str | None) -> Request: ...
+    def delegate(
+        self,
+        to: str,
+        *,
+        ends: datetime,
+        starts: datetime | None = None,
+        delegator: str | None = None,
+        reason: str | None = None,
+    ) -> Delegation: ...
+    def delegations(self) -> Sequence[Delegation]: ...
+    def revoke_delegation(self, delegation_id: str) -> None: ...
     def cancel(self, request_id: str, *, reason: str) -> Request: ...
     def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry: ...
     def pauses(self, *, active: bool = True) -> Sequence[Pause]: ...
@@ -126,12 +144,44 @@ class Direct:
         self.policy_version = signoff.policy_version
         self.simulate, self.advise = signoff.simulate, signoff.advise
         self.pauses, self.stalled = signoff.pauses, signoff.stalled
+        self.delegations = signoff.delegations
         self.close = signoff.close
 
-    def decide(self, request_id: str, decision: Decision, *, digest: str) -> Request:
+    def decide(
+        self,
+        request_id: str,
+        decision: Decision,
+        *,
+        digest: str,
+        behalf: str | None = None,
+    ) -> Request:
         return self._signoff.decide(
-            request_id, decision, by=self.whoami(), digest=digest
+            request_id, decision, by=self.whoami(), digest=digest, behalf=behalf
         )
+
+    def assign(self, request_id: str, *, to: str | None) -> Request:
+        return self._signoff.assign(request_id, to=to, by=self.whoami())
+
+    def delegate(
+        self,
+        to: str,
+        *,
+        ends: datetime,
+        starts: datetime | None = None,
+        delegator: str | None = None,
+        reason: str | None = None,
+    ) -> Delegation:
+        return self._signoff.delegate(
+            to,
+            ends=ends,
+            starts=starts,
+            delegator=delegator,
+            reason=reason,
+            by=self.whoami(),
+        )
+
+    def revoke_delegation(self, delegation_id: str) -> None:
+        self._signoff.revoke_delegation(delegation_id, by=self.whoami())
 
     def cancel(self, request_id: str, *, reason: str) -> Request:
         return self._signoff.cancel(request_id, by=self.whoami(), reason=reason)
@@ -188,6 +238,7 @@ def settings_with(store: str | None, token_file: Path | None) -> Settings:
         store=found.store if store is None else store,
         token=found.token if token_file is None else read_token(token_file),
         policy=found.policy,
+        directory=found.directory,
     )
 
 
@@ -276,4 +327,5 @@ def open_database(store: str, policy: Path | None = None) -> Signoff:
     from signoff.bootstrap import Signoff  # noqa: PLC0415 - SQLAlchemy costs a second
     from signoff.domain.policy import Policy  # noqa: PLC0415 - CEL costs 0.4 s
 
-    return Signoff(store, policy=None if policy is None else Policy.load(policy))
+    rules = None if policy is None else Policy.load(policy)
+    return Signoff(store, policy=rules, directory=read_settings().directory)

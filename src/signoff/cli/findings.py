@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +102,7 @@ def _undecidable(
     if people is None:
         return
     for number, rule in enumerate(policy.rules):
-        for name in (*(rule.reviewers or ()), *(rule.escalate_to or ())):
+        for name in _named(rule):
             if name in people:
                 continue
             close = difflib.get_close_matches(name, people, n=1)
@@ -112,6 +112,14 @@ def _undecidable(
                 problem=f"nobody with a token is {name!r} or in such a group.",
                 suggestion=close[0] if close else None,
             )
+
+
+def _named(rule: Rule) -> Iterable[str]:
+    """Everybody who may decide by a rule, now or later, each once."""
+    asked = [each.reviewers or () for each in rule.any_of or ()]
+    later = [step.to for step in rule.ladder]
+    groups = (rule.reviewers or (), *asked, rule.escalate_to or (), *later)
+    return dict.fromkeys(name for names in groups for name in names)
 
 
 def _shadow(before: Sequence[Rule], rule: Rule) -> int | None:

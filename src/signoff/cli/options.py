@@ -100,6 +100,14 @@ Reason = Annotated[
     str | None,
     typer.Option("--reason", "-r", metavar="TEXT", help="Why; the agent is told."),
 ]
+Behalf = Annotated[
+    str | None,
+    typer.Option(
+        "--for",
+        metavar="NAME",
+        help="By the right that this person lends you; else yours, or any lent one.",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask; needs --digest.")]
 Digest = Annotated[
     str | None,

@@ -35,6 +35,7 @@ from signoff.cli.screen import (
 from signoff.cli.shapes import (
     entry_json,
     event_json,
+    progress_json,
     request_json,
     stage_json,
     vote_json,
@@ -42,6 +43,7 @@ from signoff.cli.shapes import (
 from signoff.clock import ago
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.requests import Request, RequestKind, Status
+from signoff.domain.voting import progress
 from signoff.ports import Filter, Page
 
 MAX_LIMIT: Final = 200
@@ -63,6 +65,12 @@ def list_requests(  # noqa: PLR0913 - each parameter is an option of the command
     tool: Annotated[str | None, typer.Option(help="Only calls of this tool.")] = None,
     team: Annotated[str | None, typer.Option(help="Only of this team.")] = None,
     thread: Annotated[str | None, typer.Option(help="Only of this thread.")] = None,
+    assigned_to: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only those this person has.")
+    ] = None,
+    mine: Annotated[
+        bool, typer.Option("--mine", help="Only those that you were asked to decide.")
+    ] = False,
     risk: Annotated[Risk | None, typer.Option(help="Only of this risk.")] = None,
     status: Annotated[
         Shown, typer.Option(help="Where they stand; any: wherever.")
@@ -100,11 +108,16 @@ def list_requests(  # noqa: PLR0913 - each parameter is an option of the command
         tool=tool,
         team=team,
         risk=risk,
+        assignee=assigned_to,
         order=order or ("deadline" if status == WAITING else "newest"),
         cursor=cursor,
         limit=MAX_LIMIT if everything else limit,
     )
+    if mine and assigned_to is not None:
+        raise Refused("--mine is --assigned-to yourself; give one of them.")
     with opened(store, token_file) as desk:
+        if mine:
+            wanted = replace(wanted, assignee=desk.whoami().id)
         if unknown:
             _list_unknown(desk, thread, as_json=as_json)
         else:
@@ -127,8 +140,10 @@ def show(
         file = file_of(desk, find(desk, request))
         events = desk.history(file.request.id) if with_history else None
     if as_json:
+        agreed = progress(file.request, file.votes)
         document = {
             "request": request_json(file.request),
+            "agreement": progress_json(agreed),
             "votes": [vote_json(vote) for vote in file.votes],
             "entry": None if file.entry is None else entry_json(file.entry),
             "stages": [stage_json(stage) for stage in file.stages],
@@ -181,8 +196,11 @@ def _list(desk: Desk, wanted: Filter, *, everything: bool, as_json: bool) -> Non
         return
     now = desk.now()
     last = "rejected in" if wanted.status is Status.PENDING else "status"
-    table = listing("id", "risk", "what would happen", "agent", "asked", last)
-    print_rows(table, (_row(request, now) for request in page.requests))
+    assigned = any(request.assignee is not None for request in page.requests)
+    whose = ("assigned to",) if assigned else ()
+    heads = ("id", "risk", "what would happen", "agent", "asked", *whose, last)
+    rows = (_row(request, now, assigned=assigned) for request in page.requests)
+    print_rows(listing(*heads), rows)
     if page.next is not None:
         total, count = desk.count(wanted), len(page.requests)
         say(f"\n{count} of {total:,}. The next page: {_command(wanted, page.next)}")
@@ -197,7 +215,7 @@ def _all_pages(desk: Desk, wanted: Filter) -> Page:
     return Page(requests=tuple(found), next=None)
 
 
-def _row(request: Request, now: int) -> Iterable[Text]:
+def _row(request: Request, now: int, *, assigned: bool) -> Iterable[Text]:
     waits = request.status is Status.PENDING
     return (
         Text(request.id[:SHORT_ID], "cyan"),
@@ -205,6 +223,7 @@ def _row(request: Request, now: int) -> Iterable[Text]:
         Text(headline(request.tool, request.args), no_wrap=True, overflow="ellipsis"),
         line(request.agent or "—"),
         Text(ago(request.asked_at, now)),
+        *((line(request.assignee or "—"),) if assigned else ()),
         Text(time_left(request, now)) if waits else outcome(request, now),
     )
 
@@ -215,6 +234,7 @@ def _command(wanted: Filter, cursor: str) -> str:
         "--tool": wanted.tool,
         "--team": wanted.team,
         "--thread": wanted.thread,
+        "--assigned-to": wanted.assignee,
         "--risk": wanted.risk,
         "--status": "any" if wanted.status is None else wanted.status.value,
         "--order": wanted.order,

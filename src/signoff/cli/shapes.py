@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from signoff.domain.delegations import Delegation
 from signoff.domain.journal import Entry
 from signoff.domain.ledger import Event
 from signoff.domain.notices import Delivery
@@ -12,6 +13,7 @@ from signoff.domain.pauses import Pause
 from signoff.domain.principals import Token
 from signoff.domain.requests import Request, Vote
 from signoff.domain.stages import Stage
+from signoff.domain.voting import Progress
 
 Json = dict[str, Any]
 
@@ -29,6 +31,16 @@ def vote_json(vote: Vote) -> Json:
 def stage_json(stage: Stage) -> Json:
     """Where a stage of the request's workflow stands."""
     return asdict(stage)
+
+
+def delegation_json(delegation: Delegation) -> Json:
+    """Whose right is lent to whom, from when to when."""
+    return asdict(delegation)
+
+
+def progress_json(progress: Progress) -> Json:
+    """How far an agreement is."""
+    return asdict(progress)
 
 
 def entry_json(entry: Entry) -> Json:

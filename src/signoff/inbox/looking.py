@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from signoff.domain.delegations import Lent
 from signoff.domain.errors import RequestNotFound
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event
@@ -23,12 +24,17 @@ _UNKNOWN_SHOWN: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One request with all that is known about it."""
+    """One request with all that is known about it.
+
+    Attributes:
+        lent: The rights of others that the reviewer may use now.
+    """
 
     request: Request
     votes: Sequence[Vote]
     entry: Entry | None
     history: Sequence[Event]
+    lent: Sequence[Lent] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +141,7 @@ def _case(desk: Desk, requests: Sequence[Request]) -> Case | None:
         votes=desk.client.votes(request.id),
         entry=_entry(desk, request),
         history=desk.client.history(request.id),
+        lent=desk.client.lent(),
     )
 
 

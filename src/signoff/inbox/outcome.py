@@ -18,6 +18,7 @@ from signoff.domain.errors import (
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.requests import Request, Status, Vote
 from signoff.domain.text import reveal
+from signoff.domain.voting import progress
 
 _SECOND: Final = 1_000_000
 _SUMMARY_LENGTH: Final = 300
@@ -76,12 +77,8 @@ def since(at: int, now: int) -> str:
 
 def approvals(request: Request, votes: Sequence[Vote]) -> str:
     """`1 of 2`: how many people approve what is asked now, of how many are needed."""
-    people = {
-        vote.principal
-        for vote in votes
-        if vote.revision == request.revision and vote.kind in {"approve", "edit"}
-    }
-    return f"{len(people)} of {request.terms.approvals}"
+    found = progress(request, votes)
+    return f"{found.have} of {found.needed}"
 
 
 def _gathering(request: Request, votes: Sequence[Vote], me: str) -> str:

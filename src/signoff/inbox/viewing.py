@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from signoff.clock import ago, as_datetime
+from signoff.domain.delegations import Lent
 from signoff.domain.duration import in_words
 from signoff.domain.errors import NotAllowed
 from signoff.domain.ledger import Event
@@ -14,11 +15,18 @@ from signoff.domain.pauses import Pause
 from signoff.domain.principals import Principal
 from signoff.domain.requests import Request, Status, Vote
 from signoff.domain.text import reveal
-from signoff.domain.voting import check_may_decide
+from signoff.domain.voting import (
+    Progress,
+    Seat,
+    check_not_rejected,
+    lent_seat,
+    own_seat,
+    progress,
+)
 from signoff.inbox.desk import Desk
 from signoff.inbox.looking import Case, Line, Seen, is_filtered
 from signoff.inbox.outcome import approvals, since, what_happened
-from signoff.inbox.wording import headline, hidden_in, rows_of
+from signoff.inbox.wording import agreed, headline, hidden_in, rows_of
 
 Data = dict[str, Any]
 
@@ -97,25 +105,54 @@ def detail(desk: Desk, case: Case, now: int) -> Data:
         "rows": [row.as_data() for row in rows_of(request)],
         "must_read": request.risk in _MUST_READ,
         "confirm": request.risk == _CONFIRMED,
-        "about": _about(case),
+        "about": _about(case, desk.me),
         "votes": [_vote(vote, request, desk.me.id, now) for vote in case.votes],
         "decisions": list(request.terms.decisions),
-        "refused": refusals(request, case.votes, desk.me),
+        "refused": refusals(request, case.votes, desk.me, case.lent),
     }
 
 
-def refusals(request: Request, votes: Sequence[Vote], me: Principal) -> dict[str, str]:
+def refusals(
+    request: Request,
+    votes: Sequence[Vote],
+    me: Principal,
+    lent: Sequence[Lent] = (),
+) -> dict[str, str]:
     """Why this person can't decide in each way that they can't."""
     found = {}
     for kind in _KINDS:
         try:
-            check_may_decide(request, me, approving=kind in {"approve", "edit"})
+            _seat(request, votes, me, lent, approving=kind in {"approve", "edit"})
+            if kind == "approve":
+                check_not_rejected(request, me, votes)
         except NotAllowed as error:
             found[kind] = reveal(error.reason)
     mine = (v for v in votes if (v.principal, v.revision) == (me.id, request.revision))
     if any(vote.kind in {"approve", "edit"} for vote in mine):
         found["approve"] = "You approve this already; somebody else must too."
     return found
+
+
+def _seat(
+    request: Request,
+    votes: Sequence[Vote],
+    me: Principal,
+    lent: Sequence[Lent],
+    *,
+    approving: bool,
+) -> Seat:
+    """By whose right this person would decide: their own, else one that is lent.
+
+    Raises:
+        NotAllowed: By nobody's.
+    """
+    try:
+        return own_seat(request, me, approving=approving)
+    except NotAllowed:
+        found = lent_seat(request, me, lent, votes, approving=approving)
+        if found is None:
+            raise
+        return found
 
 
 def timeline(history: Sequence[Event], me: str, now: int) -> Data:
@@ -172,7 +209,7 @@ def _chips(case: Case) -> list[Data]:
         {"tone": request.risk, "dot": request.risk, "text": f"{request.risk} risk"},
         {"tone": "", "text": reveal(request.tool)},
     ]
-    if request.terms.approvals > 1:
+    if progress(request, case.votes).needed > 1:
         have = approvals(request, case.votes)
         chips.append({"tone": "info", "text": f"{have} approvals"})
     if request.edited:
@@ -203,20 +240,47 @@ def _warnings(request: Request) -> list[str]:
     return found
 
 
-def _about(case: Case) -> list[tuple[str, str]]:
+def _about(case: Case, me: Principal) -> list[tuple[str, str]]:
     request = case.request
-    terms = request.terms
+    found = progress(request, case.votes)
+    waits = request.status is Status.PENDING
     pairs = [
         ("Agent", request.agent),
         ("On behalf of", request.user),
         ("Team", request.team),
         ("Thread", request.thread),
         ("Rule", request.rule),
-        ("Decided by", None if terms.reviewers is None else ", ".join(terms.reviewers)),
+        ("Decided by", _decided_by(request, found)),
+        ("Agreed", agreed(found) if waits and case.votes else None),
+        ("Assigned to", _assigned(request, me.id)),
+        ("You decide", _for_whom(case, me) if waits else None),
         ("Asks", "again: the first approval lapsed" if request.ask > 1 else None),
         ("Digest", request.digest[:16] + "…"),
     ]
     return [(name, reveal(text)) for name, text in pairs if text is not None]
+
+
+def _decided_by(request: Request, found: Progress) -> str:
+    also = " or ".join(request.terms.escalated)
+    more = f"; {also} as well" if also else ""
+    noes = "" if found.denials == 1 else f"; {found.denials} rejections end it"
+    return f"{found.words}{more}{noes}"
+
+
+def _assigned(request: Request, me: str) -> str | None:
+    if request.assignee is None:
+        return None
+    who = "you" if request.assignee == me else request.assignee
+    return f"{who}; others may decide it too"
+
+
+def _for_whom(case: Case, me: Principal) -> str | None:
+    """Whose right this person would use, if it isn't their own."""
+    try:
+        seat = _seat(case.request, case.votes, me, case.lent, approving=True)
+    except NotAllowed:
+        return None
+    return None if seat.behalf is None else f"for {seat.behalf}"
 
 
 def _vote(vote: Vote, request: Request, me: str, now: int) -> Data:
@@ -225,9 +289,10 @@ def _vote(vote: Vote, request: Request, me: str, now: int) -> Data:
     reason = "" if vote.reason is None else f": {reveal(vote.reason)}"
     before = "" if counts else ", before it was edited"
     who = "You" if vote.principal == me else reveal(vote.principal)
+    right = "" if vote.behalf is None else f"for {reveal(vote.behalf)}, "
     return {
         "who": who,
-        "said": f"{said} {since(vote.at, now)}{before}{reason}",
+        "said": f"{right}{said} {since(vote.at, now)}{before}{reason}",
         "counts": counts,
     }
 

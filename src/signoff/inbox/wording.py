@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from signoff.domain.requests import Request, RequestKind
 from signoff.domain.text import count_hidden, is_hidden, reveal
+from signoff.domain.voting import Progress
 
 _MOST_TELLING: Final[Mapping[str, str]] = {
     "amount": "",
@@ -78,6 +79,16 @@ def headline(tool: str, args: Mapping[str, Any], kind: RequestKind) -> str:
     rest = len(args) - len(told) - ("amount" in told and "currency" in args)
     more = f" (and {rest} more)" if rest > 0 and told else ""
     return reveal(" ".join([said, *parts])) + more
+
+
+def agreed(found: Progress) -> str:
+    """`1 of 2: still one more of finance, or one of cfo`."""
+    said = f"{found.have} of {found.needed}"
+    if found.missing is not None:
+        said = f"{said}: still {found.missing}"
+    if found.rejected > 0:
+        said = f"{said}; {found.rejected} of {found.denials} rejections"
+    return reveal(said)
 
 
 def confirmation(request: Request) -> str:
