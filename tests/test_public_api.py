@@ -26,6 +26,7 @@ PUBLIC = {
     "Status",
     "Verdict",
     "allow",
+    "calendar",
     "deny",
     "escalation",
     "hold",
@@ -57,12 +58,14 @@ METHODS = {
     "journal": "(*, thread=None, state=None, limit=100)",
     "know_tools": "(tools)",
     "look_again": "(entry)",
+    "next_due": "()",
     "now": "()",
     "pending": "(wanted=None)",
     "propose": "(action, asked, *, ruling=None)",
     "publish": "(policy)",
     "revoke_token": "(token_id, *, by=None)",
     "rule": "(action)",
+    "run_due": "()",
     "settle": "(entry, *, happened, note='', by)",
     "standing": "(action_id)",
     "thread": "(thread)",
@@ -100,11 +103,13 @@ def test_methods() -> None:
         if not name.startswith("_")
     }
     assert methods == METHODS
-    assert written(Signoff) == "(url, *, policy=None, lease=None, clock=None)".replace(
+    assert written(
+        Signoff
+    ) == "(url, *, policy=None, lease=None, clock=None, calendars=None)".replace(
         "lease=None",
         f"lease={inspect.signature(Signoff).parameters['lease'].default!r}",
     )
-    assert written(Policy) == "(rules)"
+    assert written(Policy) == "(rules, *, calendars=<factory>)"
 
 
 def test_every_public_name_has_a_docstring() -> None:

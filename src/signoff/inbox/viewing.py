@@ -10,6 +10,7 @@ from signoff.clock import as_datetime
 from signoff.domain.duration import in_words
 from signoff.domain.errors import NotAllowed
 from signoff.domain.ledger import Event
+from signoff.domain.outlook import next_escalation, next_step, silence_means
 from signoff.domain.principals import Principal
 from signoff.domain.requests import Request, Status, Vote, check_may_decide
 from signoff.domain.text import reveal
@@ -89,7 +90,7 @@ def detail(desk: Desk, case: Case, now: int) -> Data:
         "rows": [row.as_data() for row in rows_of(request)],
         "must_read": request.risk in _MUST_READ,
         "confirm": request.risk == _CONFIRMED,
-        "about": _about(case),
+        "about": _about(case, now),
         "votes": [_vote(vote, request, desk.me.id, now) for vote in case.votes],
         "decisions": list(request.terms.decisions),
         "refused": refusals(request, case.votes, desk.me),
@@ -184,7 +185,7 @@ def _warnings(request: Request) -> list[str]:
     return found
 
 
-def _about(case: Case) -> list[tuple[str, str]]:
+def _about(case: Case, now: int) -> list[tuple[str, str]]:
     request = case.request
     terms = request.terms
     pairs = [
@@ -193,11 +194,32 @@ def _about(case: Case) -> list[tuple[str, str]]:
         ("Team", request.team),
         ("Thread", request.thread),
         ("Rule", request.rule),
-        ("Decided by", None if terms.reviewers is None else ", ".join(terms.reviewers)),
+        ("Decided by", None if terms.deciders is None else ", ".join(terms.deciders)),
+        *_clock(request, now),
         ("Asks", "again: the first approval lapsed" if request.ask > 1 else None),
         ("Digest", request.digest[:16] + "…"),
     ]
     return [(name, reveal(text)) for name, text in pairs if text is not None]
+
+
+def _clock(request: Request, now: int) -> list[tuple[str, str | None]]:
+    """What happens if nobody answers; what became of it stands elsewhere."""
+    if request.status is not Status.PENDING:
+        return [("Approval lapses", _lapse(request, now))]
+    return [
+        ("Silence", silence_means(request, now)),
+        ("Before that", next_step(request, now)),
+        ("Later", next_escalation(request, now)),
+        ("Escalated to", ", ".join(request.terms.escalated) or None),
+    ]
+
+
+def _lapse(request: Request, now: int) -> str | None:
+    if request.valid_until is None:
+        return None
+    left = request.valid_until - now
+    when = in_words(timedelta(microseconds=left))
+    return f"in {when}, if it isn't used" if left > 0 else "it has, unless it was used"
 
 
 def _vote(vote: Vote, request: Request, me: str, now: int) -> Data:

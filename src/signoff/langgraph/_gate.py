@@ -14,10 +14,11 @@ from langgraph.config import get_config
 from langgraph.types import interrupt
 
 from signoff.domain.actions import Action, canonical, digest
+from signoff.domain.deadlines import Escalation, Silence
 from signoff.domain.errors import DigestMismatch
 from signoff.domain.policy import Ruling
 from signoff.domain.requests import Request, RequestKind, Status, shown
-from signoff.domain.rules import DEFAULT_EXPIRY, Rule, Span, Verdict, review
+from signoff.domain.rules import DEFAULT_EXPIRY, Risk, Rule, Span, Verdict, review
 from signoff.langgraph._calls import read_context
 from signoff.langgraph._wakes import drop_own_wakes
 from signoff.langgraph._words import reference
@@ -41,7 +42,8 @@ class Passed:
     Attributes:
         approved: Whether the next stage may go on.
         value: What was approved, after edits; None if it wasn't.
-        reason: Why not, or the answer that was given instead.
+        reason: Why not, or the answer that was given instead; of an approval, that
+            it was given by silence.
     """
 
     approved: bool
@@ -59,6 +61,13 @@ def gate(  # noqa: PLR0913 - each keyword is one condition of the gate
     reviewers: Sequence[str] | None = None,
     approvals: int = 1,
     expires_in: Span = DEFAULT_EXPIRY,
+    remind_after: Span | Sequence[Span] = (),
+    escalate_to: Sequence[str] | None = None,
+    escalate_after: Span | None = None,
+    ladder: Sequence[Escalation | Mapping[str, Any]] = (),
+    on_expiry: str | Silence = Silence.REJECT,
+    risk: str | Risk = Risk.MEDIUM,
+    hours: str | None = None,
     agent: str | None = None,
 ) -> Passed:
     """Hold a stage's output until people have decided on it.
@@ -76,7 +85,15 @@ def gate(  # noqa: PLR0913 - each keyword is one condition of the gate
         question: What is asked, in the application's own words.
         reviewers: Groups or people who may decide; None is any person.
         approvals: How many different people must approve.
-        expires_in: How long people may take; silence then rejects.
+        expires_in: How long people may take.
+        remind_after: When they are reminded, counted from the ask.
+        escalate_to: Who may decide as well, after `escalate_after` or at the end.
+        escalate_after: When that is.
+        ladder: Further escalations, each with its own time from the ask.
+        on_expiry: What silence means: `reject`, `approve` (of low risk only) or
+            `escalate`.
+        risk: How the inbox sorts and colours it.
+        hours: The calendar in whose hours all these spans are counted.
         agent: The agent's name, unless the run's configuration names one.
 
     Raises:
@@ -89,6 +106,13 @@ def gate(  # noqa: PLR0913 - each keyword is one condition of the gate
         approvals=approvals,
         reviewers=reviewers,
         expires_in=expires_in,
+        remind_after=remind_after,
+        escalate_to=escalate_to,
+        escalate_after=escalate_after,
+        ladder=ladder,
+        on_expiry=on_expiry,
+        risk=risk,
+        hours=hours,
         name=f"gate {name}",
     )
     drop_own_wakes()
@@ -155,4 +179,6 @@ def _passed(request: Request) -> Passed:
         return Passed(approved=False, reason=str(reason), request_id=request.id)
     if digest(shown(request)) != request.digest:
         raise DigestMismatch(request.id, request.digest)
-    return Passed(approved=True, value=request.args["value"], request_id=request.id)
+    silent = str(said.get("reason")) if request.settled_by is None else None
+    value = request.args["value"]
+    return Passed(approved=True, value=value, reason=silent, request_id=request.id)

@@ -284,6 +284,8 @@ class Guard:
             raise
         if request is not None and request.edited:
             result = self.noted(call, request, result)
+        if request is not None and words.by_silence(request):
+            result = with_notice(result, words.SILENCE_NOTICE, call.call_id)
         if attempts.open:
             yield do(
                 "finish",
