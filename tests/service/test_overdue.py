@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -124,7 +125,29 @@ def test_what_was_missed_is_caught_up_with_in_order(
     assert holds(so)
 
 
-@pytest.mark.row("C21")
+@pytest.mark.row("C14")
+def test_a_wrong_clock_of_the_process_changes_nothing(
+    open_signoff: Opener, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour ahead or behind: the plan and what is due are the database's."""
+    real, real_ns = time.time, time.time_ns  # noqa: TID251 - the clock that is wrong
+    so = open_signoff(RULE)
+    for number, skew in enumerate((3600, -3600)):
+        monkeypatch.setattr(time, "time", lambda skew=skew: real() + skew)
+        ns = skew * 1_000_000_000
+        monkeypatch.setattr(time, "time_ns", lambda ns=ns: real_ns() + ns)
+        before = so.now()
+        request = ask(so, call(call_id=str(number), thread=f"t{number}"))
+        assert before <= request.asked_at <= so.now()
+        assert request.expires_at - request.asked_at == 8 * HOUR
+        clock.advance("59m")
+        assert not so.run_due()
+        clock.advance("2m")
+        assert so.run_due() == Swept(reminded=1)
+        so.cancel(request.id, by=ANN, reason="seen")
+
+
+@pytest.mark.row("C14", "C21")
 def test_a_new_process_catches_up_when_it_starts(
     open_signoff: Opener, clock: MovableClock, database_url: str
 ) -> None:
