@@ -26,6 +26,7 @@ PUBLIC = {
     "Status",
     "Verdict",
     "allow",
+    "calendar",
     "deny",
     "escalation",
     "hold",
@@ -133,12 +134,15 @@ def test_methods() -> None:
         if not name.startswith("_")
     }
     assert methods == METHODS
-    made = "(url, *, policy=None, lease=None, directory='tokens', clock=None)"
+    made = (
+        "(url, *, policy=None, lease=None, directory='tokens', clock=None, "
+        "calendars=None)"
+    )
     assert written(Signoff) == made.replace(
         "lease=None",
         f"lease={inspect.signature(Signoff).parameters['lease'].default!r}",
     )
-    assert written(Policy) == "(rules)"
+    assert written(Policy) == "(rules, *, calendars=<factory>)"
 
 
 def test_every_public_name_has_a_docstring() -> None:

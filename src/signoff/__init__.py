@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from signoff.bootstrap import Signoff
     from signoff.domain.actions import Action, Context
     from signoff.domain.agreement import quorum
+    from signoff.domain.calendars import calendar
     from signoff.domain.deadlines import escalation
     from signoff.domain.errors import NotApplied, SignoffError
     from signoff.domain.policy import Policy
@@ -52,6 +53,7 @@ __all__ = [
     "Status",
     "Verdict",
     "allow",
+    "calendar",
     "deny",
     "escalation",
     "hold",
@@ -69,6 +71,7 @@ _HOME = {
     "Principal": "domain.principals",
     "Filter": "ports",
     "Policy": "domain.policy",
+    "calendar": "domain.calendars",
     "escalation": "domain.deadlines",
     "quorum": "domain.agreement",
     **dict.fromkeys(

@@ -196,3 +196,39 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     latin.write_bytes(b'name = "\xe9"')
     with pytest.raises(PolicyError, match="is not UTF-8; save it as UTF-8"):
         Policy.load(latin)
+
+
+CALENDARS = """
+[calendars.berlin]
+timezone = "Europe/Berlin"
+{setting}
+
+[[rule]]
+verdict = "review"
+tools = ["pay"]
+hours = "{hours}"
+"""
+WRONG_CALENDARS = {
+    "unknown": ("", "berlim", 9, "there are: berlin", "berlin"),
+    "key": ('opens = "09:00"', "berlin", 4, "'opens' is no setting", "open"),
+    "time": ('open = "9 am"', "berlin", 4, "open: '9 am' is no time", None),
+    "type": ("days = 5", "berlin", 4, "days takes a list of days", None),
+    "inside": ("closed = [1]", "berlin", 4, "closed takes a list of dates", None),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_CALENDARS)
+def test_a_wrong_calendar_is_named_with_its_line(case: str) -> None:
+    setting, hours, line, problem, suggestion = WRONG_CALENDARS[case]
+    with pytest.raises(PolicyError) as caught:
+        parse_policy(CALENDARS.format(setting=setting, hours=hours), "p.toml")
+    assert problem in caught.value.problem
+    assert (caught.value.line, caught.value.suggestion) == (line, suggestion)
+
+
+def test_a_calendar_is_part_of_the_policy() -> None:
+    setting = 'days = ["mon"]\nhours = {sat = "09:00-13:00"}\nclosed = [2026-12-24]'
+    policy = parse_policy(CALENDARS.format(setting=setting, hours="berlin"), "p.toml")
+    berlin = policy.calendars["berlin"]
+    assert berlin.week == ((540, 1020), None, None, None, None, (540, 780), None)
+    assert [str(day) for day in berlin.closed] == ["2026-12-24"]

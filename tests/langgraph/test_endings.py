@@ -42,6 +42,43 @@ async def test_silence_is_no_and_the_model_is_told(bench: MakeBench) -> None:
 
 
 @SYNC
+@pytest.mark.row("I11")
+async def test_an_approval_by_silence_runs_and_the_model_is_told(
+    bench: MakeBench,
+) -> None:
+    clock = Clock()
+    rule = review("pay", risk="low", on_expiry="approve", expires_in="1h")
+    agent = await bench([allow("look"), rule], PAY, clock=clock)
+    await agent.start()
+    clock.offset = timedelta(minutes=59)
+    assert not agent.so.sweep()
+    assert not (await agent.resume()).finished
+    clock.offset = timedelta(minutes=61)
+    assert agent.so.sweep().settled == 1
+    finished = await agent.resume()
+    assert finished.finished
+    assert len(agent.effects.done) == 1
+    assert "no person looked at it" in said(answers(finished)[0])
+    assert agent.so.audit().holds
+
+
+@SYNC
+@pytest.mark.row("I11")
+async def test_the_model_is_told_to_whom_it_was_escalated(bench: MakeBench) -> None:
+    clock = Clock()
+    rule = review("*", expires_in="4h", escalate_to=["cfo"], escalate_after="2h")
+    agent = await bench([rule], PAY, clock=clock)
+    await agent.start()
+    clock.offset = timedelta(hours=5)
+    assert agent.runner.run_due() == 1
+    finished = await agent.resume()
+    assert agent.effects.done == []
+    assert "in time, not even after it was escalated to cfo." in said(
+        answers(finished)[0]
+    )
+
+
+@SYNC
 async def test_a_cancelled_call_is_told_why(bench: MakeBench) -> None:
     agent = await bench(RULES, PAY)
     await agent.start()

@@ -69,6 +69,46 @@ async def test_silence_does_not_pass(stage: Stage, clock: Clock) -> None:
     assert passed.reason == "nobody answered in time"
 
 
+@pytest.mark.row("I11")
+async def test_a_gate_has_the_deadlines_of_a_rule(stage: Stage, clock: Clock) -> None:
+    async def body(_: State) -> dict[str, Any]:
+        low = await stage.gate(
+            "low",
+            PLAN,
+            risk="low",
+            on_expiry="approve",
+            expires_in="1h",
+            remind_after="30m",
+        )
+        high = await stage.gate(
+            "high",
+            PLAN,
+            reviewers=["ops"],
+            escalate_to=["cfo"],
+            on_expiry="escalate",
+            expires_in="1h",
+        )
+        return {"passed": [low, high]}
+
+    runner = stage.build(body)
+    await stage.start(runner)
+    clock.offset = timedelta(minutes=31)
+    assert stage.so.sweep().reminded == 1
+    clock.offset = timedelta(hours=2)
+    assert stage.so.sweep().settled == 1
+    await stage.resume(runner)
+    clock.offset = timedelta(hours=3, minutes=1)
+    assert stage.so.sweep().escalated == 1
+    assert stage.one().terms.escalated == ("cfo",)
+    clock.offset = timedelta(hours=5)
+    assert stage.so.sweep().settled == 1
+    low, high = (await stage.resume(runner)).values["passed"]
+    assert (low.approved, low.value) == (True, PLAN)
+    assert "silence" in str(low.reason)
+    assert (high.approved, high.value) == (False, None)
+    assert "escalated to cfo" in str(high.reason)
+
+
 async def test_several_gates_in_one_node(stage: Stage) -> None:
     async def body(_: State) -> dict[str, Any]:
         first = await stage.gate("first", stage.plan)

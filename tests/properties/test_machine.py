@@ -52,6 +52,7 @@ from signoff.domain.errors import (
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.requests import Decision, shown
+from signoff.domain.timeline import Due
 from signoff.service.propose import Asked
 from signoff.testing import MovableClock
 from tests.postgres import Databases
@@ -59,7 +60,7 @@ from tests.postgres import Databases
 PEOPLE = [
     Principal(id="ann", groups=frozenset({"finance"})),
     Principal(id="bob", groups=frozenset({"finance"})),
-    Principal(id="cat"),
+    Principal(id="cat", groups=frozenset({"legal"})),
     Principal(id="uma", groups=frozenset({"finance"})),
     Principal(id="bot", kind=PrincipalKind.AGENT, groups=frozenset({"finance"})),
 ]
@@ -71,10 +72,15 @@ RULES = [
         approvals=2,
         reviewers=["finance"],
         expires_in="1h",
+        remind_after=["10m", "40m"],
+        escalate_to=["legal"],
+        escalate_after="30m",
     ),
+    review("tag", risk="low", on_expiry="approve", expires_in="1h"),
     review("pay", valid_for="30m", attempts=2, expires_in="2h"),
     review("sync", attempts=3, idempotent=True),
 ]
+TOOLS = ["pay", "sync", "tag"]
 AMOUNTS = st.sampled_from([1, 500, 2000, 9999])
 DECISIONS = st.one_of(
     st.just(Approve()),
@@ -139,10 +145,10 @@ class Desk(RuleBasedStateMachine):
 
     @initialize()
     def first(self) -> None:
-        for tool, amount in (("pay", 2000), ("pay", 500), ("sync", 1)):
+        for tool, amount in (("pay", 2000), ("pay", 500), ("sync", 1), ("tag", 1)):
             self.propose(tool, amount, 1)
 
-    @rule(tool=st.sampled_from(["pay", "sync"]), amount=AMOUNTS, call=st.integers(1, 4))
+    @rule(tool=st.sampled_from(TOOLS), amount=AMOUNTS, call=st.integers(1, 4))
     def propose(self, tool: str, amount: int, call: int) -> None:
         context = Context(thread=f"t{call % 2}", agent="clerk", user="uma")
         action = Action(
@@ -217,7 +223,9 @@ class Desk(RuleBasedStateMachine):
             self.check_refusal(before, refused)
             return
         assert by.kind is PrincipalKind.PERSON
-        assert by.id != "cat" or before.terms.reviewers is None
+        if by.id == "cat":
+            deciders = before.terms.reviewers
+            assert deciders is None or "legal" in deciders
         assert before.status is Status.PENDING
         assert after.status is Status.CANCELLED
 
@@ -225,9 +233,10 @@ class Desk(RuleBasedStateMachine):
     def time_passes(self, span: str, *, sweep: bool) -> None:
         self.clock.advance(span)
         if sweep:
-            self.so.expire_due()
+            self.workers[1].run_due()
             pending = self.so.pending().requests
-            assert all(r.expires_at > self.so.now() - 60_000_000 for r in pending)
+            recent = self.so.now() - 60_000_000
+            assert all(min(r.expires_at, r.due_at) > recent for r in pending)
 
     @rule(data=st.data(), who=st.integers(0, 1))
     def begin(self, data: st.DataObject, who: int) -> None:
@@ -338,6 +347,9 @@ class Desk(RuleBasedStateMachine):
             request = self.so.get(request_id)
             if request.status is not Status.APPROVED:
                 continue
+            if request.settled_by is None:  # I11: only as its rule says
+                assert (request.tool, request.risk) == ("tag", "low")
+                continue
             votes = [
                 vote
                 for vote in self.so.votes(request_id)
@@ -346,9 +358,9 @@ class Desk(RuleBasedStateMachine):
             voters = {vote.principal for vote in votes}
             assert len(voters) >= request.terms.approvals
             assert {vote.kind for vote in votes} <= {"approve", "edit"}
-            allowed = (
-                {"ann", "bob"} if request.terms.reviewers else {"ann", "bob", "cat"}
-            )
+            deciders = request.terms.reviewers
+            others = {"cat"} if deciders is None or "legal" in deciders else set()
+            allowed = {"ann", "bob"} | others
             assert voters <= allowed
 
     @invariant()
@@ -361,9 +373,10 @@ class Desk(RuleBasedStateMachine):
             elif request.status is not Status.PENDING:
                 self.settled[request_id] = request
                 assert request.settled_at is not None
-                if request.status is Status.EXPIRED:
-                    assert request.settled_by is None
+                if request.settled_by is None:
+                    assert request.status in {Status.EXPIRED, Status.APPROVED}
                     assert request.settled_at >= request.expires_at
+                    assert all(step.due is Due.REMIND for step in request.ahead)
                 elif request.status is not Status.CANCELLED:
                     assert request.settled_at < request.expires_at
 

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Select, insert
+from sqlalchemy import Connection, Select, event, insert
 
 from signoff import Filter, Status
 from signoff.domain.rules import Risk
@@ -49,6 +50,7 @@ def row_of(number: int) -> dict[str, object]:
         "risk_rank": risk.rank,
         "asked_at": 1_000_000 + number * 977,
         "expires_at": 2_000_000 + number * 977 % 500_000,
+        "due_at": 1_500_000 + number * 977 % 500_000,
     }
     settled = {"status": "approved", "settled_at": 5, "settled_by": "ann"}
     return TEMPLATE | own | (settled if number // 7 % 10 else {})
@@ -137,9 +139,30 @@ def test_a_count_reads_an_index(full: SqlStore, name: str) -> None:
 
 
 def test_what_is_due_is_sought_not_searched(full: SqlStore) -> None:
+    """Also page by page, with the statements that the store really sends."""
+    plans: list[str] = []
+
+    def explain(connection: Connection, *sent: Any) -> None:  # noqa: ANN401 - the event's
+        _, statement, values, *_ = sent
+        if statement.startswith("EXPLAIN"):
+            return
+        lite = connection.dialect.name == "sqlite"
+        how = "EXPLAIN QUERY PLAN" if lite else "EXPLAIN"
+        found = connection.exec_driver_sql(f"{how} {statement}", values)
+        plans.append("\n".join(row[3 if lite else 0] for row in found))
+
+    event.listen(full.engine, "before_cursor_execute", explain)
     with full.reading() as reading:
         due = reading.due(100)
-    assert len(due) == 100
+        later = reading.due(100, due[-1])
+        first = reading.next_due()
+    event.remove(full.engine, "before_cursor_execute", explain)
+    assert [*due, *later] == sorted({*due, *later})
+    assert (len(due), len(later), first) == (100, 100, due[0][0])
+    assert len(plans) == 3
+    for shown in plans:
+        assert not BAD[full.engine.dialect.name].search(shown), shown
+        assert "requests_by_due" in shown
 
 
 def test_the_table_is_as_large_as_it_says(full: SqlStore) -> None:

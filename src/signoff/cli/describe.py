@@ -20,7 +20,14 @@ from signoff.domain.agreement import in_words
 from signoff.domain.duration import in_words as span_in_words
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event
-from signoff.domain.requests import Request, RequestKind, Status, Vote
+from signoff.domain.outlook import next_escalation, next_step, silence_means
+from signoff.domain.requests import (
+    Request,
+    RequestKind,
+    Status,
+    Vote,
+    approves_by_silence,
+)
 from signoff.domain.stages import Stage
 from signoff.domain.text import count_hidden
 from signoff.domain.voting import progress
@@ -136,23 +143,15 @@ def hidden_in(request: Request) -> int:
     return sum(count_hidden(text) for text in texts)
 
 
-def deadline(request: Request, now: int) -> str:
-    """The deadline, and what silence means."""
-    if request.frozen_at is not None:
-        kept = _words(request.expires_at - request.frozen_at)
-        return f"paused: {kept} are left once it goes on"
-    left = request.expires_at - now
-    if left <= 0:
-        return f"rejected: nobody answered by {ago(request.expires_at, now)}"
-    return f"rejected in {_words(left)} if nobody answers"
-
-
 def time_left(request: Request, now: int) -> str:
     """How long people may still take."""
     if request.frozen_at is not None:
         return "paused"
     left = request.expires_at - now
-    return _words(left) if left > 0 else "its time ran out"
+    if left <= 0:
+        return "its time ran out"
+    then = ", then approved" if approves_by_silence(request) else ""
+    return f"{_words(left)}{then}"
 
 
 def history(events: Sequence[Event]) -> Table:
@@ -182,6 +181,8 @@ def outcome(request: Request, now: int) -> Text:
         return Text("waits for people", style)
     if request.status is Status.EXPIRED:
         words = "expired: nobody answered in time, so it counts as rejected"
+    elif request.status is Status.APPROVED and request.settled_by is None:
+        words = "approved by silence: nobody answered in time, and its rule allows that"
     else:
         words = f"{request.status.value} by {request.settled_by or 'signoff'}"
     when = "" if request.settled_at is None else f", {ago(request.settled_at, now)}"
@@ -226,7 +227,8 @@ def _rows(file: File, *, full: bool) -> Iterator[tuple[str, RenderableType]]:
     yield from staged(file.stages, request, full=full)
     yield "asked", Text(f"{ago(request.asked_at, now)} ({moment(request.asked_at)})")
     if request.status is Status.PENDING:
-        yield "deadline", Text(deadline(request, now))
+        yield "deadline", Text(silence_means(request, now))
+        yield from _steps(request, now)
         yield "who", line(_who(request))
         if file.votes:
             yield "agreed", line(_agreed(request, file.votes))
@@ -240,6 +242,14 @@ def _rows(file: File, *, full: bool) -> Iterator[tuple[str, RenderableType]]:
         yield "note", literal(request.note, "yellow")
     yield from _settled(file, full=full)
     yield "digest", Text(request.digest)
+
+
+def _steps(request: Request, now: int) -> Iterator[tuple[str, RenderableType]]:
+    for found in (next_step(request, now), next_escalation(request, now)):
+        if found is not None:
+            yield "before that", line(found)
+    if request.terms.escalated:
+        yield "escalated to", line(", ".join(request.terms.escalated))
 
 
 def _settled(file: File, *, full: bool) -> Iterator[tuple[str, RenderableType]]:

@@ -11,6 +11,7 @@ from signoff.domain.delegations import Lent
 from signoff.domain.duration import in_words
 from signoff.domain.errors import NotAllowed
 from signoff.domain.ledger import Event
+from signoff.domain.outlook import next_escalation, next_step, silence_means
 from signoff.domain.pauses import Pause
 from signoff.domain.principals import Principal
 from signoff.domain.requests import Request, Status, Vote
@@ -105,7 +106,7 @@ def detail(desk: Desk, case: Case, now: int) -> Data:
         "rows": [row.as_data() for row in rows_of(request)],
         "must_read": request.risk in _MUST_READ,
         "confirm": request.risk == _CONFIRMED,
-        "about": _about(case, desk.me),
+        "about": _about(case, desk.me, now),
         "votes": [_vote(vote, request, desk.me.id, now) for vote in case.votes],
         "decisions": list(request.terms.decisions),
         "refused": refusals(request, case.votes, desk.me, case.lent),
@@ -240,7 +241,7 @@ def _warnings(request: Request) -> list[str]:
     return found
 
 
-def _about(case: Case, me: Principal) -> list[tuple[str, str]]:
+def _about(case: Case, me: Principal, now: int) -> list[tuple[str, str]]:
     request = case.request
     found = progress(request, case.votes)
     waits = request.status is Status.PENDING
@@ -254,6 +255,7 @@ def _about(case: Case, me: Principal) -> list[tuple[str, str]]:
         ("Agreed", agreed(found) if waits and case.votes else None),
         ("Assigned to", _assigned(request, me.id)),
         ("You decide", _for_whom(case, me) if waits else None),
+        *_clock(request, now),
         ("Asks", "again: the first approval lapsed" if request.ask > 1 else None),
         ("Digest", request.digest[:16] + "…"),
     ]
@@ -281,6 +283,26 @@ def _for_whom(case: Case, me: Principal) -> str | None:
     except NotAllowed:
         return None
     return None if seat.behalf is None else f"for {seat.behalf}"
+
+
+def _clock(request: Request, now: int) -> list[tuple[str, str | None]]:
+    """What happens if nobody answers; what became of it stands elsewhere."""
+    if request.status is not Status.PENDING:
+        return [("Approval lapses", _lapse(request, now))]
+    return [
+        ("Silence", silence_means(request, now)),
+        ("Before that", next_step(request, now)),
+        ("Later", next_escalation(request, now)),
+        ("Escalated to", ", ".join(request.terms.escalated) or None),
+    ]
+
+
+def _lapse(request: Request, now: int) -> str | None:
+    if request.valid_until is None:
+        return None
+    left = request.valid_until - now
+    when = in_words(timedelta(microseconds=left))
+    return f"in {when}, if it isn't used" if left > 0 else "it has, unless it was used"
 
 
 def _vote(vote: Vote, request: Request, me: str, now: int) -> Data:

@@ -47,7 +47,6 @@ from signoff.langgraph._calls import (
     read_call,
     read_context,
 )
-from signoff.langgraph._guard import recorded
 from signoff.langgraph._interrupt_on import (
     DESCRIPTION_PREFIX,
     InterruptOn,
@@ -56,6 +55,7 @@ from signoff.langgraph._interrupt_on import (
 )
 from signoff.langgraph._middleware import ModelAnswer, ResumeAs, SignoffMiddleware
 from signoff.langgraph._results import Result
+from signoff.langgraph._steps import recorded
 from signoff.langgraph._wakes import drop_wakes
 from signoff.service import Approvals
 from signoff.service.propose import Asked

@@ -12,15 +12,16 @@ from langgraph.config import get_config
 from langgraph.types import interrupt
 
 from signoff.domain.actions import Action, Context, canonical, digest
+from signoff.domain.agreement import Quorum
+from signoff.domain.deadlines import Escalation, Silence
 from signoff.domain.errors import DigestMismatch
 from signoff.domain.pauses import Pause
 from signoff.domain.policy import Ruling
 from signoff.domain.requests import Request, RequestKind, Status, shown
-from signoff.domain.rules import DEFAULT_EXPIRY, Span, Verdict, review
+from signoff.domain.rules import Risk, Span, Verdict, review
 from signoff.domain.stages import Stage, check_name
 from signoff.langgraph._calls import read_context
 from signoff.langgraph._execution import execution_of, node_of
-from signoff.langgraph._guard import do
 from signoff.langgraph._making import (
     Make,
     Payload,
@@ -30,6 +31,7 @@ from signoff.langgraph._making import (
     check_payload,
     drive,
 )
+from signoff.langgraph._steps import do
 from signoff.langgraph._wakes import drop_own_wakes
 from signoff.langgraph._words import reference, why_paused
 from signoff.service import Approvals
@@ -39,6 +41,10 @@ _SLOT: Final = {"type": "object", "properties": {"value": {}}, "required": ["val
 """A gate's payload as one argument, so that it is edited like a tool's."""
 
 
+_NO_RULES: Final = frozenset({"question", "agent"})
+"""What a gate takes beside the keywords of a rule."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passed:
     """What people said of a stage.
@@ -46,7 +52,8 @@ class Passed:
     Attributes:
         approved: Whether the next stage may go on.
         value: What was approved, after edits; None if it wasn't.
-        reason: Why not, or the answer that was given instead.
+        reason: Why not, or the answer that was given instead; of an approval, that
+            it was given by silence.
         changes: What people want to have changed; None if they asked for no changes.
     """
 
@@ -64,14 +71,33 @@ class GateTerms(TypedDict, total=False):
         question: What is asked, in the application's own words.
         reviewers: Groups or people who may decide; None, the default, is any person.
         approvals: How many different people must approve; 1 by default.
-        expires_in: How long people may take, 24 hours by default; silence rejects.
+        any_of: Alternatives, instead of `approvals` and `reviewers`.
+        denials: How many different people must reject to end it; 1 by default.
+        expires_in: How long people may take, seven days by default.
+        remind_after: When they are reminded, counted from the ask.
+        escalate_to: Who may decide as well, after `escalate_after` or at the end.
+        escalate_after: When that is.
+        ladder: Further escalations, each with its own time from the ask.
+        on_expiry: What silence means: `reject`, the default, `approve` (of low risk
+            only) or `escalate`.
+        risk: How the inbox sorts and colours it.
+        hours: The calendar in whose hours all these spans are counted.
         agent: The agent's name, unless the run's configuration names one.
     """
 
     question: str
     reviewers: Sequence[str] | None
     approvals: int
+    any_of: Sequence[Quorum | Mapping[str, Any]] | None
+    denials: int
     expires_in: Span
+    remind_after: Span | Sequence[Span]
+    escalate_to: Sequence[str] | None
+    escalate_after: Span | None
+    ladder: Sequence[Escalation | Mapping[str, Any]]
+    on_expiry: str | Silence
+    risk: str | Risk
+    hours: str | None
     agent: str | None
 
 
@@ -92,8 +118,7 @@ def gate(
         so: Where the request is kept.
         name: What the gate is called on screen and in the ledger.
         payload: A JSON value, or a function that makes it.
-        terms: See `GateTerms`: `question`, `reviewers`, `approvals`, `expires_in`,
-            `agent`.
+        terms: What is asked, whom, and by when: see `GateTerms`.
 
     Raises:
         InvalidSetting: It has no name.
@@ -185,13 +210,10 @@ def _action(context: Context, node: str, name: str, number: int) -> Action:
 
 
 def _ruling(name: str, terms: GateTerms) -> Ruling:
-    rule = review(
-        glob.escape(name),
-        approvals=terms.get("approvals", 1),
-        reviewers=terms.get("reviewers"),
-        expires_in=terms.get("expires_in", DEFAULT_EXPIRY),
-        name=f"gate {name}",
-    )
+    asked: dict[str, Any] = {
+        key: value for key, value in terms.items() if key not in _NO_RULES
+    }
+    rule = review(glob.escape(name), name=f"gate {name}", **asked)
     return Ruling(verdict=Verdict.REVIEW, rule=rule, policy_version="gate")
 
 
@@ -232,4 +254,6 @@ def _passed(request: Request) -> Passed:
         )
     if digest(shown(request)) != request.digest:
         raise DigestMismatch(request.id, request.digest)
-    return Passed(approved=True, value=request.args["value"], request_id=request.id)
+    silent = str(said.get("reason")) if request.settled_by is None else None
+    value = request.args["value"]
+    return Passed(approved=True, value=value, reason=silent, request_id=request.id)

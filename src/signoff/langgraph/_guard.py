@@ -1,4 +1,4 @@
-"""The gate at the execution boundary, written once: steps, and two short drivers.
+"""The gate at the execution boundary, written once, as steps.
 
 `interrupt()` only parks the thread. Its return value is never read: after every wake-up
 the store says what happens next, so a forged, stale, doubled or malformed resume value
@@ -7,27 +7,20 @@ changes nothing.
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Awaitable, Callable, Generator, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-import anyio
 from langchain.agents.middleware import ToolCallRequest
 from langchain_core.messages import ToolCall, ToolMessage
 from langgraph.errors import GraphBubbleUp
 
 from signoff.aio import AsyncApprovals
 from signoff.domain.errors import (
-    CallNotRecorded,
     DigestMismatch,
     Paused,
     PayloadRefused,
-    WorldError,
 )
 from signoff.domain.journal import Entry, EntryState, may_retry
 from signoff.domain.policy import Policy, Ruling
@@ -46,55 +39,25 @@ from signoff.langgraph._calls import (
     read_call,
 )
 from signoff.langgraph._results import Result, decode, encode, summarize, with_notice
-from signoff.langgraph._wakes import drop_wakes, pause
+from signoff.langgraph._steps import (
+    AsyncHandler,
+    Do,
+    Handler,
+    Pause,
+    Run,
+    Steps,
+    Wait,
+    adrive,
+    do,
+    drive,
+)
+from signoff.langgraph._wakes import drop_wakes
 from signoff.service import Approvals
 from signoff.service.propose import Asked, Standing
 
-log: Final = logging.getLogger("signoff")
-
 POLL_S: Final = 0.05
 
-Handler = Callable[[ToolCallRequest], Result]
-AsyncHandler = Callable[[ToolCallRequest], Awaitable[Result]]
 Payload = Callable[[Call, Request], dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Do:
-    """Call a use case by its name."""
-
-    name: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Run the tool; the step gets its result or its error."""
-
-    request: ToolCallRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Park the thread until somebody wakes it."""
-
-    payload: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Another worker runs this call; look again soon."""
-
-    seconds: float
-
-
-Steps = Generator[Do | Run | Pause | Wait, Any, Result]
-
-
-def do(name: str, *args: object, **kwargs: object) -> Do:
-    """A use case and its arguments."""
-    return Do(name, args, kwargs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,8 +282,8 @@ class Guard:
         except BaseException as error:
             attempts.raised(error)  # these steps are closed and can't be carried out
             raise
-        if request is not None and request.edited:
-            result = self.noted(call, request, result)
+        if request is not None:
+            result = self._told_how(call, request, result)
         if attempts.open:
             yield do(
                 "finish",
@@ -329,6 +292,14 @@ class Guard:
                 result=encode(result),
                 summary=summarize(result),
             )
+        return result
+
+    def _told_how(self, call: Call, request: Request, result: Result) -> Result:
+        """The result, with a note where people changed the call or said nothing."""
+        if request.edited:
+            result = self.noted(call, request, result)
+        if words.by_silence(request):
+            result = with_notice(result, words.SILENCE_NOTICE, call.call_id)
         return result
 
     def _edited(self, call: Call, request: Request) -> ToolCallRequest:
@@ -360,142 +331,3 @@ _RAISED: Final[WeakValueDictionary[str, Any]] = WeakValueDictionary()
 
 def _raised_here(call: Call, entry: Entry) -> bool:
     return _RAISED.get(entry.id) is call.request.runtime
-
-
-def drive(  # noqa: C901 - one arm for each kind of step
-    so: Approvals, steps: Steps, handler: Handler
-) -> Result:
-    """Carry out the steps, from sync code."""
-    try:
-        step = next(steps)
-        while True:
-            try:
-                answer: Any = None
-                if isinstance(step, Do):
-                    answer = _call(getattr(so, step.name), step)
-                elif isinstance(step, Run):
-                    with _unparked():
-                        answer = handler(step.request)
-                elif isinstance(step, Wait):
-                    threading.Event().wait(step.seconds)
-                else:
-                    _pause(step)
-            except Exception as error:  # noqa: BLE001 - handed to the steps, which re-raise
-                step = steps.throw(error)
-            else:
-                step = steps.send(answer)
-    except StopIteration as done:
-        result: Result = done.value
-        return result
-    except _ParkedHere as parked:
-        return parked.placeholder
-
-
-async def adrive(  # noqa: C901 - one arm for each kind of step
-    so: AsyncApprovals, steps: Steps, handler: AsyncHandler
-) -> Result:
-    """Carry out the steps, from async code."""
-    try:
-        step = next(steps)
-        while True:
-            try:
-                answer: Any = None
-                if isinstance(step, Do):
-                    answer = await _acall(getattr(so, step.name), step)
-                elif isinstance(step, Run):
-                    with _unparked():
-                        answer = await handler(step.request)
-                elif isinstance(step, Wait):
-                    await anyio.sleep(step.seconds)
-                else:
-                    _pause(step)
-            except Exception as error:  # noqa: BLE001 - handed to the steps, which re-raise
-                step = steps.throw(error)
-            else:
-                step = steps.send(answer)
-    except StopIteration as done:
-        result: Result = done.value
-        return result
-    except _ParkedHere as parked:
-        return parked.placeholder
-
-
-class _ParkedHere(BaseException):
-    """Leaves the steps of a call whose tools node pauses for it later."""
-
-    def __init__(self, placeholder: ToolMessage) -> None:
-        self.placeholder = placeholder
-
-
-def _pause(step: Pause) -> None:
-    parked = _PARKED.get()
-    if parked is not None:
-        raise _ParkedHere(parked.park(step.payload))
-    pause(step.payload)
-
-
-class Parked:
-    """The calls of one tools node that wait, so that it pauses once, for all of them.
-
-    Were each call to interrupt on its own, the first one would cut off its neighbours
-    in a plain ToolNode, and which answer belongs to which call would be a race.
-    """
-
-    def __init__(self) -> None:
-        self.payloads: list[dict[str, Any]] = []
-
-    def park(self, payload: dict[str, Any]) -> ToolMessage:
-        """Note a pause; the placeholder never reaches the graph's state."""
-        self.payloads.append(payload)
-        return ToolMessage(content="", tool_call_id=str(payload["tool_call_id"]))
-
-    def value(self) -> dict[str, Any]:
-        """The one pause's value: LangChain's shape for one call or for several."""
-        if len(self.payloads) == 1:
-            return self.payloads[0]
-        by_call = sorted(self.payloads, key=lambda p: str(p["tool_call_id"]))
-        return words.several_payload(by_call)
-
-
-_PARKED: Final[ContextVar[Parked | None]] = ContextVar("signoff_parked", default=None)
-
-
-@contextmanager
-def parking() -> Iterator[Parked]:
-    """Collect the pauses of a tools node instead of raising each."""
-    parked = Parked()
-    token = _PARKED.set(parked)
-    try:
-        yield parked
-    finally:
-        _PARKED.reset(token)
-
-
-@contextmanager
-def _unparked() -> Iterator[None]:
-    """While a tool runs: an agent inside of it pauses by itself, not this node."""
-    token = _PARKED.set(None)
-    try:
-        yield
-    finally:
-        _PARKED.reset(token)
-
-
-@contextmanager
-def recorded() -> Iterator[None]:
-    """Keep what is wrong with the store from the model, and tell the operator."""
-    try:
-        yield
-    except WorldError as error:
-        log.exception("a tool call could not be recorded, so it was not run")
-        raise CallNotRecorded from error
-
-
-def _call(use_case: Callable[..., Any], step: Do) -> Any:  # noqa: ANN401 - any use case
-    with recorded():
-        return use_case(*step.args, **step.kwargs)
-
-
-async def _acall(use_case: Callable[..., Any], step: Do) -> Any:  # noqa: ANN401 - any use case
-    with recorded():
-        return await use_case(*step.args, **step.kwargs)

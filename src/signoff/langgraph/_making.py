@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableConfig
 
 from signoff.aio import AsyncApprovals
 from signoff.domain.errors import BlocksEventLoop, PayloadRefused
-from signoff.langgraph._guard import Do
+from signoff.langgraph._steps import Do
 from signoff.service import Approvals
 
 T = TypeVar("T")

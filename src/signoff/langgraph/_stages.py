@@ -11,7 +11,6 @@ from signoff.domain.stages import check_among, check_outline, kept_id
 from signoff.langgraph._calls import read_context
 from signoff.langgraph._execution import execution_of, node_of
 from signoff.langgraph._gate import GateTerms, Passed, gate_steps
-from signoff.langgraph._guard import do
 from signoff.langgraph._making import (
     Make,
     Payload,
@@ -21,6 +20,7 @@ from signoff.langgraph._making import (
     check_payload,
     drive,
 )
+from signoff.langgraph._steps import do
 from signoff.service import Approvals
 
 

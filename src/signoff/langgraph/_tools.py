@@ -13,7 +13,8 @@ from langgraph.runtime import Runtime
 
 from signoff.domain.policy import Policy
 from signoff.langgraph._calls import read_context
-from signoff.langgraph._guard import Guard, parking
+from signoff.langgraph._guard import Guard
+from signoff.langgraph._steps import parking
 from signoff.langgraph._wakes import pause
 from signoff.service import Approvals
 

@@ -10,7 +10,7 @@ from langchain_core.messages import ToolMessage
 
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.pauses import Pause
-from signoff.domain.requests import Request, Status
+from signoff.domain.requests import Request, Status, approves_by_silence
 from signoff.langgraph._calls import Call
 
 
@@ -75,6 +75,7 @@ def reference(request: Request) -> dict[str, Any]:
         "request_id": request.id,
         "digest": request.digest,
         "expires_at": request.expires_at,
+        "on_expiry": "approve" if approves_by_silence(request) else "reject",
         "decisions": list(request.terms.decisions),
     }
 
@@ -141,12 +142,17 @@ def _why_not(call: Call, request: Request) -> str:
     if request.status is Status.REJECTED:
         told = f"A reviewer rejected the call of `{name}`{why}"
     elif request.status is Status.EXPIRED:
-        told = f"Nobody approved the call of `{name}` in time, so it was not run."
+        told = f"Nobody approved the call of `{name}` in time{_escalated(request)}."
     else:
         told = f"The call of `{name}` was cancelled{why}"
     return (
         f"{told}\nIt was not executed. Do not try it again unless the user asks for it."
     )
+
+
+def _escalated(request: Request) -> str:
+    names = ", ".join(request.terms.escalated)
+    return f", not even after it was escalated to {names}" if names else ""
 
 
 def ended_message(call: Call, entry: Entry) -> ToolMessage:
@@ -181,6 +187,17 @@ def edit_notice(request: Request, notice: str = EDIT_NOTICE) -> str:
     """Tells the model that a person changed its call, so that it doesn't repeat it."""
     args = json.dumps(request.args, ensure_ascii=False)
     return f"{notice} Executed instead: {request.tool} with arguments {args}."
+
+
+SILENCE_NOTICE: Final = (
+    "Note: nobody answered in time. This call ran because its rule takes silence for "
+    "a yes; no person looked at it."
+)
+
+
+def by_silence(request: Request) -> bool:
+    """Whether its deadline approved it, and no person."""
+    return request.status is Status.APPROVED and request.settled_by is None
 
 
 def _message(call: Call, content: str, *, status: str) -> ToolMessage:
