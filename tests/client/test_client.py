@@ -32,6 +32,7 @@ SAMPLES: dict[str, object] = {
     "int": 3,
     "int | None": 12,
     "float | None": 1.5,
+    "tuple[str, ...] | None": ("finance",),
     "tuple[str, ...]": ("one", "two"),
 }
 

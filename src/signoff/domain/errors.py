@@ -45,46 +45,74 @@ SignoffError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from signoff.domain.faults import (
+    CallerError,
+    LostRace,
+    NotApplied,
+    SignoffError,
+    WorldError,
+)
+from signoff.domain.outside import (
+    AlreadyDecided,
+    AlreadyLifted,
+    AttemptsExhausted,
+    CallNotRecorded,
+    DeliveryFailed,
+    DeliveryRefused,
+    GraphServerFailed,
+    MissingExtra,
+    Paused,
+    PortTaken,
+    SchemaTooNew,
+    ServerUnreachable,
+    StorageUnavailable,
+    ThreadBusy,
+    TurnLost,
+)
 
-
-class SignoffError(Exception):
-    """Base of all errors of signoff; `code` is stable and appears in the HTTP API."""
-
-    code: ClassVar[str] = "signoff_error"
-    status: ClassVar[int] = 500
-
-
-class NotApplied(SignoffError):
-    """Raise it in a tool to say: this failed, and nothing happened in the world.
-
-    Any other exception leaves the outcome unknown, because a tool may raise after
-    half of its effect; a person then says what is so.
-    """
-
-    code = "not_applied"
-    status = 502
-
-
-class CallerError(SignoffError):
-    """The caller's mistake: asking again in the same way can't work."""
-
-    code = "caller_error"
-    status = 400
-
-
-class LostRace(SignoffError):
-    """Somebody else was faster; nothing of this call took effect."""
-
-    code = "lost_race"
-    status = 409
-
-
-class WorldError(SignoffError):
-    """Something outside signoff failed; trying later may work."""
-
-    code = "world_error"
-    status = 503
+__all__ = [
+    "AlreadyDecided",
+    "AlreadyLifted",
+    "AttemptsExhausted",
+    "BlocksEventLoop",
+    "CallNotRecorded",
+    "CallerError",
+    "CannotRetry",
+    "CannotSettle",
+    "DecisionNotOffered",
+    "DelegationNotFound",
+    "DeliveryFailed",
+    "DeliveryNotFound",
+    "DeliveryRefused",
+    "DigestMismatch",
+    "EntryNotFound",
+    "GateNameTaken",
+    "GraphServerFailed",
+    "InvalidEdit",
+    "InvalidSetting",
+    "LostRace",
+    "MissingExtra",
+    "NoCheckpointer",
+    "NobodyCanApprove",
+    "NotAllowed",
+    "NotApplied",
+    "NotAuthenticated",
+    "PauseNotFound",
+    "Paused",
+    "PayloadRefused",
+    "PolicyError",
+    "PolicyNotFound",
+    "PortTaken",
+    "RequestNotFound",
+    "SchemaTooNew",
+    "ServerUnreachable",
+    "SignoffError",
+    "StorageUnavailable",
+    "ThreadBusy",
+    "TurnLost",
+    "UnknownThread",
+    "WorldError",
+]
 
 
 class PolicyError(CallerError):
@@ -408,219 +436,3 @@ class InvalidSetting(CallerError):
     def __init__(self, name: str, reason: str) -> None:
         self.name, self.reason = name, reason
         super().__init__(f"{name}: {reason}")
-
-
-class AlreadyDecided(LostRace):
-    """The request is settled: by whom, how and when.
-
-    Attributes:
-        outcome: The status that the request has now, e.g. `rejected`.
-        by: Who settled it, or None if its deadline did.
-        at: When, microseconds since 1970 UTC on the database clock.
-    """
-
-    code = "already_decided"
-
-    def __init__(
-        self, request_id: str, outcome: str, by: str | None, at: int | None
-    ) -> None:
-        self.request_id, self.outcome, self.by, self.at = request_id, outcome, by, at
-        who = "its deadline" if by is None else by
-        super().__init__(f"{request_id} was already {outcome} by {who}.")
-
-
-class AlreadyLifted(LostRace):
-    """The pause was lifted before.
-
-    Attributes:
-        by: Who lifted it.
-        at: When, microseconds since 1970 UTC on the database clock.
-    """
-
-    code = "already_lifted"
-
-    def __init__(self, pause_id: str, by: str | None, at: int | None) -> None:
-        self.pause_id, self.by, self.at = pause_id, by, at
-        super().__init__(f"{pause_id} was already lifted by {by}.")
-
-
-class Paused(LostRace):
-    """A pause covers this call: it didn't start, and goes on once that is lifted.
-
-    Attributes:
-        pauses: The ids of the pauses.
-    """
-
-    code = "paused"
-
-    def __init__(self, tool: str, pauses: tuple[str, ...]) -> None:
-        self.tool, self.pauses = tool, pauses
-        listed = ", ".join(pauses)
-        super().__init__(
-            f"The call of {tool} waits, because {listed} holds it. "
-            f"`signoff resume {pauses[0]}` lifts it."
-        )
-
-
-class AttemptsExhausted(LostRace):
-    """The approval doesn't cover another attempt at running the call."""
-
-    code = "attempts_exhausted"
-
-    def __init__(self, entry_id: str, allowed: int) -> None:
-        self.entry_id, self.allowed = entry_id, allowed
-        super().__init__(
-            f"{entry_id} was approved for {allowed} attempt(s) and has used them. "
-            "A rule's `attempts=` allows more."
-        )
-
-
-class ThreadBusy(LostRace):
-    """A LangGraph Server runs one run of a thread at a time, and one is under way."""
-
-    code = "thread_busy"
-
-    def __init__(self, thread: str) -> None:
-        self.thread = thread
-        super().__init__(
-            f"Another run of thread {thread!r} is under way on the server, so nothing "
-            "was started; try again when it has ended."
-        )
-
-
-class TurnLost(LostRace):
-    """Another worker goes on with this thread; what this one still does isn't kept."""
-
-    code = "turn_lost"
-
-    def __init__(self, thread: str, worker: str) -> None:
-        self.thread, self.worker = thread, worker
-        super().__init__(
-            f"{worker} was silent for too long and lost its turn on thread {thread!r}, "
-            "so this run of it was stopped. Another worker goes on with the thread: "
-            "`signoff worker --status` shows which."
-        )
-
-
-class CallNotRecorded(WorldError):
-    """The store is down. Says nothing of its cause: the model may read this."""
-
-    code = "call_not_recorded"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "This call could not be recorded, so it was not run. "
-            "The operator's log names the cause; try again later."
-        )
-
-
-class StorageUnavailable(WorldError):
-    """The database can't be opened, read or written; nothing was half done."""
-
-    code = "storage_unavailable"
-
-    def __init__(self, url: str, reason: str) -> None:
-        self.url, self.reason = url, reason
-        super().__init__(
-            f"The database {url} can't be used: {reason}. "
-            "Check the address, that the file or server exists and may be written."
-        )
-
-
-class GraphServerFailed(WorldError):
-    """A LangGraph Server can't be reached, or a run failed there."""
-
-    code = "graph_server_failed"
-
-    def __init__(self, thread: str, reason: str) -> None:
-        self.thread, self.reason = thread, reason
-        super().__init__(
-            f"The server that runs thread {thread!r} failed: {reason}. "
-            "Its own log says why; decisions are kept, try again later."
-        )
-
-
-class SchemaTooNew(WorldError):
-    """A newer signoff migrated this database; this one leaves it alone."""
-
-    code = "schema_too_new"
-
-    def __init__(self, found: int, supported: int) -> None:
-        self.found, self.supported = found, supported
-        super().__init__(
-            f"The database has schema {found}, this signoff knows up to {supported}. "
-            "Upgrade signoff: `pip install -U signoff`."
-        )
-
-
-class ServerUnreachable(WorldError):
-    """No signoff server answers at that address."""
-
-    code = "server_unreachable"
-
-    def __init__(self, url: str, reason: str) -> None:
-        self.url, self.reason = url, reason
-        super().__init__(
-            f"No signoff server answers at {url} ({reason}). "
-            "Start one with `signoff serve`, or correct SIGNOFF_STORE."
-        )
-
-
-class DeliveryFailed(WorldError):
-    """A channel couldn't take a message now; it is tried again by itself.
-
-    Attributes:
-        after: Seconds that the other side asked to wait, or None.
-    """
-
-    code = "delivery_failed"
-
-    def __init__(self, channel: str, reason: str, after: float | None = None) -> None:
-        self.channel, self.reason, self.after = channel, reason, after
-        super().__init__(f"Channel {channel!r}: {reason}. It is tried again later.")
-
-
-class DeliveryRefused(WorldError):
-    """A message that this channel will never take; trying again can't work.
-
-    Attributes:
-        reason: Why, with the cure where there is one.
-    """
-
-    code = "delivery_refused"
-    status = 502
-
-    def __init__(self, channel: str, reason: str) -> None:
-        self.channel, self.reason = channel, reason
-        super().__init__(
-            f"Channel {channel!r}: {reason}. "
-            "Once that is mended: `signoff deliveries retry ID`."
-        )
-
-
-class PortTaken(WorldError):
-    """Another program listens on that port."""
-
-    code = "port_taken"
-
-    def __init__(self, host: str, port: int) -> None:
-        self.host, self.port = host, port
-        super().__init__(
-            f"Port {port} on {host} is taken by another program. "
-            f"Choose another with --port, or --port 0 for any free one."
-        )
-
-
-class MissingExtra(WorldError):
-    """A library that this needs isn't installed; nothing was done.
-
-    Attributes:
-        library: Its name.
-        extra: The extra of signoff that brings it.
-    """
-
-    code = "missing_extra"
-
-    def __init__(self, library: str, extra: str) -> None:
-        self.library, self.extra = library, extra
-        super().__init__(f"This needs {library}: `pip install 'signoff[{extra}]'`.")
