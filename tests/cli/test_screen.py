@@ -122,7 +122,7 @@ def test_json_keeps_types_and_is_one_document(shop: Shop) -> None:
     args = {**ARGS, "rate": 2.0, "note": None}
     request = shop.ask(args=args)
     shown = json.loads(run(shop, "show", request.id, "--json", "--history").stdout)
-    assert sorted(shown) == ["entry", "history", "request", "votes"]
+    assert sorted(shown) == [*("agreement", "entry", "history", "request", "votes")]
     assert json.dumps(shown["request"]["args"]) == json.dumps(args)
     assert shown["request"]["asked_at"] == request.asked_at
     assert shown["request"]["terms"]["decisions"] == [

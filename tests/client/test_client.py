@@ -32,6 +32,7 @@ SAMPLES: dict[str, object] = {
     "int": 3,
     "int | None": 12,
     "tuple[str, ...]": ("one", "two"),
+    "tuple[str, ...] | None": ("finance",),
 }
 
 

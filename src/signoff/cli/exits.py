@@ -33,6 +33,7 @@ _CODES: Final[tuple[tuple[type[BaseException], ExitCode], ...]] = (
     (e.RequestNotFound, ExitCode.NOT_FOUND),
     (e.EntryNotFound, ExitCode.NOT_FOUND),
     (e.UnknownThread, ExitCode.NOT_FOUND),
+    (e.DelegationNotFound, ExitCode.NOT_FOUND),
     (e.NotAuthenticated, ExitCode.NOT_ALLOWED),
     (e.NotAllowed, ExitCode.NOT_ALLOWED),
     (e.DigestMismatch, ExitCode.TOO_LATE),
