@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from signoff.domain.policy import Policy
-from signoff.domain.rules import Rule
+    from signoff.domain.rules import Rule
 
 _HEADER: Final = re.compile(r"\s*\[\[\s*rule\s*\]\]\s*(#.*)?")
 _WILD: Final = re.compile(r"[*?\[]")
