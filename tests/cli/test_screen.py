@@ -122,7 +122,8 @@ def test_json_keeps_types_and_is_one_document(shop: Shop) -> None:
     args = {**ARGS, "rate": 2.0, "note": None}
     request = shop.ask(args=args)
     shown = json.loads(run(shop, "show", request.id, "--json", "--history").stdout)
-    assert sorted(shown) == ["entry", "history", "request", "stages", "votes"]
+    names = ("agreement", "entry", "history", "request", "stages", "votes")
+    assert sorted(shown) == [*names]
     assert json.dumps(shown["request"]["args"]) == json.dumps(args)
     assert shown["request"]["asked_at"] == request.asked_at
     assert shown["request"]["terms"]["decisions"] == [

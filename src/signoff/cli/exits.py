@@ -38,6 +38,7 @@ _CODES: Final[tuple[tuple[type[BaseException], ExitCode], ...]] = (
     (e.DeliveryNotFound, ExitCode.NOT_FOUND),
     (e.PauseNotFound, ExitCode.NOT_FOUND),
     (e.UnknownThread, ExitCode.NOT_FOUND),
+    (e.DelegationNotFound, ExitCode.NOT_FOUND),
     (e.NotAuthenticated, ExitCode.NOT_ALLOWED),
     (e.NotAllowed, ExitCode.NOT_ALLOWED),
     (e.DigestMismatch, ExitCode.TOO_LATE),
