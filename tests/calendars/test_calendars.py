@@ -81,7 +81,7 @@ def test_a_span_in_working_hours(case: str) -> None:
 
 @pytest.mark.row("C14")
 @given(
-    start=st.datetimes(datetime(2024, 1, 1), datetime(2028, 1, 1)),  # noqa: DTZ001
+    start=st.datetimes(datetime(2024, 1, 1), datetime(2028, 1, 1)),  # noqa: DTZ001 - wall clock
     one=st.integers(1, 200 * 60),
     other=st.integers(1, 200 * 60),
 )

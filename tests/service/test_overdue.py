@@ -375,7 +375,7 @@ def test_a_forged_approval_by_silence_runs_nothing(
     request = ask(so)
     engine = make_engine(database_url)
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE requests SET {FORGERIES[forgery]}"))  # noqa: S608
+        connection.execute(text(f"UPDATE requests SET {FORGERIES[forgery]}"))  # noqa: S608 - our own words
     engine.dispose()
     forged = so.get(request.id)
     assert forged.status is Status.APPROVED
@@ -397,7 +397,7 @@ def test_forged_terms_let_no_silence_approve(
     )
     engine = make_engine(database_url)
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE requests SET {change}"))  # noqa: S608
+        connection.execute(text(f"UPDATE requests SET {change}"))  # noqa: S608 - our own words
     engine.dispose()
     forged = so.get(request.id)
     assert (forged.status, forged.terms.on_expiry) == (Status.APPROVED, "approve")
@@ -423,7 +423,7 @@ def test_a_moved_deadline_is_found(
     assert holds(so)
     engine = make_engine(database_url)
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE requests SET {change}"))  # noqa: S608
+        connection.execute(text(f"UPDATE requests SET {change}"))  # noqa: S608 - our own words
     engine.dispose()
     assert not so.audit().holds
 
@@ -452,7 +452,7 @@ def test_times_that_were_moved_on_are_followed(
     engine = make_engine(database_url)
     moved = ", ".join(f"{c} = {c} + {HOUR}" for c in ("expires_at", "due_at", "shift"))
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE requests SET {moved}"))  # noqa: S608
+        connection.execute(text(f"UPDATE requests SET {moved}"))  # noqa: S608 - our own words
     engine.dispose()
     assert [s.at - request.asked_at for s in so.get(request.id).ahead] == [
         hours * HOUR for hours in (2, 5, 6, 7)
