@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from signoff.domain.errors import PolicyError
 from signoff.domain.policy import Policy
-from signoff.domain.policy_file import MAKERS, keywords, parse_policy
+from signoff.domain.policy_file import MAKERS, ON_TOP, keywords, parse_policy
 from signoff.domain.policy_schema import policy_schema
 from tests.domain.test_policy_file import GOOD, WRONG
 
@@ -21,6 +22,7 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 BEYOND_A_SCHEMA = re.compile(
     r"when=|idempotent lets|at most a hundred years|must be longer than zero"
     r"|needs? |must come before|stands instead|missing .* argument"
+    r"|hours names the calendar|must close after|is no zone|is no date|days is empty"
 )
 DEEP = "[[rule]]\nverdict = 'deny'\ntools" + ".a" * 3_000 + " = 1\n"
 HOSTILE = [
@@ -161,6 +163,44 @@ def test_reader_and_schema_agree(
     check(text + "".join(table("[[rule]]", rule) for rule in rules))
 
 
+CALENDARS = st.fixed_dictionaries(
+    {},
+    optional={
+        "timezone": st.sampled_from(["Europe/Berlin", "UTC", "Europe/Berln", 3]),
+        "days": st.lists(st.sampled_from(["mon", "sun", "monday"]), max_size=2),
+        "open": st.sampled_from(["09:00", "9:00", "24:00", "\u0669:00"]),
+        "close": st.sampled_from(["17:00", "24:00", "25:00", 17]),
+        "hours": st.dictionaries(
+            st.sampled_from(["sat", "sut"]),
+            st.sampled_from(["09:00-13:00", "13:00 - 09:00", "9-13"]),
+            max_size=2,
+        ),
+        "holidays": st.sampled_from(["DE", "DE-BE", True]),
+        "closed": st.lists(st.sampled_from(["2026-12-24", "soon"]), max_size=2),
+        "opens": st.just("09:00"),
+    },
+)
+
+
+@settings(max_examples=200)
+@given(CALENDARS, st.sampled_from(["berlin", "paris"]))
+def test_calendars_are_in_the_schema_too(hours: dict[str, Any], name: str) -> None:
+    rule = {"verdict": "review", "tools": ["pay"], "hours": name}
+    check(table("[calendars.berlin]", hours) + table("[[rule]]", rule))
+
+
+def test_a_file_keeps_its_calendars(tmp_path: Path) -> None:
+    file = tmp_path / "signoff.toml"
+    hours = "[calendars.berlin]\ntimezone = 'Europe/Berlin'\nclosed = [2026-12-24]\n"
+    rule = "[[rule]]\nverdict = 'review'\ntools = ['a']\nhours = 'berlin'\n"
+    told = "base_url = 'https://x.example'\n[people]\nbob = 'bob@x.example'\n"
+    file.write_text(told + hours + rule)
+    policy = Policy.load(file)
+    assert set(policy.calendars) == {"berlin"}
+    assert policy.source == str(file)
+    VALIDATOR.validate(tomllib.loads(file.read_text()))
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_the_schema_refuses_what_the_reader_names(name: str) -> None:
     check(WRONG[name][0])
@@ -169,6 +209,7 @@ def test_the_schema_refuses_what_the_reader_names(name: str) -> None:
 def test_the_schema_is_one_and_knows_every_setting() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert set(SCHEMA["properties"]["defaults"]["properties"]) == set(WORDS)
+    assert set(SCHEMA["properties"]) == set(ON_TOP)
     VALIDATOR.validate(tomllib.loads(GOOD))
 
 

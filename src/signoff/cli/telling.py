@@ -160,8 +160,8 @@ def _retry_all(desk: Desk) -> int:
 
 def _has_channels(file: Path) -> bool:
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        data = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
         return True  # whoever reads it next says what is wrong
     return not {"channels", "people", "base_url"}.isdisjoint(data)
 

@@ -17,7 +17,7 @@ from signoff.domain.rules import Rule
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WEEKDAYS: Final = DAYS[:5]
 MIDNIGHT: Final = 24 * 60
-_TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
+_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
 _SPAN: Final = re.compile(r"(\d\d:\d\d)\s*-\s*(\d\d:\d\d)")
 
 Hours = tuple[int, int]

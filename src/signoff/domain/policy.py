@@ -94,7 +94,7 @@ class Policy:
 
     def found_in(self, file: str) -> Policy:
         """The same rules, as read from a file."""
-        same = Policy(self.rules)
+        same = Policy(self.rules, calendars=self.calendars)
         object.__setattr__(same, "source", file)
         return same
 

@@ -55,7 +55,14 @@ _TABLES: Final = frozenset({"any_of", "ladder"})
 _PLAIN_ENGLISH: Final = ("name", "reason", "record", "when")
 
 # The channels, and where links lead, are read by `signoff.notify`.
-_ON_TOP: Final = ("rule", "defaults", "base_url", "channels", "people")
+ON_TOP: Final = (
+    "rule",
+    "defaults",
+    "calendars",
+    "base_url",
+    "channels",
+    "people",
+)
 
 
 def read_policy(path: Path) -> Policy:
@@ -95,7 +102,7 @@ class _Reader:
         self.calendars: dict[str, Calendar] = {}
 
     def rules(self) -> list[Rule]:
-        self._only_known(self.data, _ON_TOP, start=0)
+        self._only_known(self.data, ON_TOP, start=0)
         self._read_calendars()
         defaults = self._table("defaults")
         tables = self.data.get("rule", [])
@@ -114,6 +121,9 @@ class _Reader:
             self._only_known(table, KEYS, start=start)
             try:
                 self.calendars[name] = read_calendar(table)
+            except RecursionError as error:
+                problem = "is nested too deep."
+                raise self._error(problem, "calendars", start) from error
             except PolicyError as error:
                 raise self._placed(error, table, start, "timezone") from error
 

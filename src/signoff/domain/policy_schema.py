@@ -14,6 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from signoff.domain.actions import MAX_SAFE_INTEGER
+from signoff.domain.calendars import DAYS, KEYS
 from signoff.domain.policy_file import MAKERS, TYPES
 from signoff.domain.predicates import LONGEST
 from signoff.domain.rules import DECISION_KINDS, Rule, Span
@@ -21,6 +22,9 @@ from signoff.domain.rules import DECISION_KINDS, Rule, Span
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 SPAN: Final = r"^\s*(?=[0-9.]*[1-9])[0-9]+(\.[0-9]+)?\s*[smhdw]\s*$"
 TEXT: Final = r"^[^\u0000]*$"
+_CLOCK: Final = "(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)"
+TIME: Final = f"^{_CLOCK}$"
+_ANY_TEXT: Final = {"type": "string"}
 _SPANS: Final = frozenset(get_args(Span))
 
 Schema = dict[str, Any]
@@ -45,6 +49,22 @@ def policy_schema() -> Schema:
                 "additionalProperties": False,
                 "properties": _settings(*MAKERS.values()),
             },
+            "calendars": {
+                "description": "Working hours, by the names that rules give as hours.",
+                "type": "object",
+                "additionalProperties": _calendar(),
+            },
+            "base_url": {"description": "Where people reach the inbox.", **_ANY_TEXT},
+            "channels": {
+                "description": "How people are told; `signoff notify test` checks it.",
+                "type": "object",
+                "additionalProperties": {"type": "object"},
+            },
+            "people": {
+                "description": "E-mail addresses of people and groups.",
+                "type": "object",
+                "additionalProperties": _ANY_TEXT,
+            },
             "rule": {
                 "description": "The rules, in order.",
                 "type": "array",
@@ -56,6 +76,31 @@ def policy_schema() -> Schema:
                 },
             },
         },
+    }
+
+
+def _calendar() -> Schema:
+    time = {"type": "string", "pattern": TIME}
+    hours = {"type": "string", "pattern": rf"^{_CLOCK}\s*-\s*{_CLOCK}$"}
+    known: Schema = {
+        "timezone": _ANY_TEXT,
+        "days": {"type": "array", "items": {"enum": list(DAYS)}},
+        "open": time,
+        "close": time,
+        "hours": {
+            "type": "object",
+            "propertyNames": {"enum": list(DAYS)},
+            "additionalProperties": hours,
+        },
+        "holidays": _ANY_TEXT,
+        # A date may be TOML's own, which is no type of JSON's.
+        "closed": {"type": "array"},
+    }
+    return {
+        "type": "object",
+        "required": ["timezone"],
+        "additionalProperties": False,
+        "properties": {key: known.get(key, {}) for key in KEYS},
     }
 
 

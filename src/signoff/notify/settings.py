@@ -127,13 +127,13 @@ def read_settings(path: Path, environment: Mapping[str, str] | None = None) -> S
         PolicyError: With file, line and a suggestion.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         data = tomllib.loads(text)
     except OSError as error:
         raise PolicyError(
             f"can't be read: {error.strerror}. Check the path.", file=str(path)
         ) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, or too deep
         raise PolicyError(f"is not TOML: {error}.", file=str(path)) from error
     env = os.environ if environment is None else environment
     return _Reader(path, text, data, env).settings()
