@@ -34,7 +34,6 @@ SAMPLES: dict[str, object] = {
     "float | None": 1.5,
     "tuple[str, ...] | None": ("finance",),
     "tuple[str, ...]": ("one", "two"),
-    "tuple[str, ...] | None": ("finance",),
 }
 
 

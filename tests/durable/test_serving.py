@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_in_an_event_loop(folder: Path, sqlite_url: str, name: str) -> None:
         runner = Runner(so, served.graph, agent="a", portal=served.portal)
         assert served.portal is not None
         start: Any = runner.astart
-        call = lambda: start({"messages": []}, thread_id="t1")  # noqa: E731
+        call = partial(start, {"messages": []}, thread_id="t1")
         assert served.portal.call(call).finished
         assert runner.resume("t1").finished
         so.close()
@@ -103,9 +104,7 @@ def test_a_checkpointer_for_graphs_without_one(
         so = Signoff(database_url, policy=[review("*")])
         for served in all_served:
             runner = Runner(so, served.graph, agent="a", portal=served.portal)
-            call = lambda one=runner, name=served.agent: one.astart(  # noqa: E731
-                {"messages": []}, thread_id=name
-            )
+            call = partial(runner.astart, {"messages": []}, thread_id=served.agent)
             if served.portal is None:
                 runner.start({"messages": []}, thread_id=served.agent)
             else:
@@ -210,7 +209,7 @@ def test_a_worker_that_cannot_start_says_why_in_one_line(shop: Shop) -> None:
     code, said = refused(graph, *at, "--heartbeat", "soon", env=env)
     assert (code, "--heartbeat" in said) == (2, True)
     with shop.so.store.writing("x") as tx:
-        connection: Any = tx._connection  # type: ignore[attr-defined]  # noqa: SLF001
+        connection: Any = tx._connection  # type: ignore[attr-defined]  # noqa: SLF001 - as one who forges
         connection.exec_driver_sql(
             "INSERT INTO signoff_schema (number, name) VALUES (99, 'future')"
         )

@@ -51,9 +51,9 @@ def test_a_deadline_that_passed_while_nothing_ran_is_settled_at_the_start(
     late, kept = shop.ask("t1"), shop.ask("t2")
     with shop.so.store.writing("t1") as tx:
         # As if it had been asked two days ago; the ledger isn't what this is about.
-        connection = tx._connection  # type: ignore[attr-defined]  # noqa: SLF001
+        connection = tx._connection  # type: ignore[attr-defined]  # noqa: SLF001 - as one who forges
         connection.exec_driver_sql(
-            f"UPDATE requests SET expires_at = 1 WHERE id = '{late.id}'"  # noqa: S608
+            f"UPDATE requests SET expires_at = 1 WHERE id = '{late.id}'"  # noqa: S608 - our own id
         )
     start_worker().ready()
     wait_until(lambda: shop.so.get(late.id).status.value == "expired", "it expired")
