@@ -534,7 +534,7 @@ def test_the_client_has_the_signatures_of_the_use_cases() -> None:
 def test_policies_over_time_and_on_trial(office: Office) -> None:
     desk, house = office.desk("bo"), office.house
     house.ask(args={**ARGS, "to": HOSTILE})
-    house.ask("pay_big")
+    house.ask("ask_only")
     assert list(desk.policy_log()) == list(house.so.policy_log())
     (published,) = desk.policy_log(limit=5)
     recorded = desk.policy_version(published.version[:6])

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from signoff.domain.actions import Action
-
-if TYPE_CHECKING:
-    from signoff.domain.rules import Rule
 
 
 class Measured(StrEnum):
@@ -159,13 +155,6 @@ class Simulation:
     before: Effort
     after: Effort
     tools: tuple[ToolMoves, ...]
-
-
-def decisions_needed(rule: Rule) -> int:
-    """How many people must at least approve a call that this rule asks about."""
-    if rule.any_of is None:
-        return rule.approvals
-    return min(quorum.approvals for quorum in rule.any_of)
 
 
 def effort(decisions: int, seconds: float) -> Effort:

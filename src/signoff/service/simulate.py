@@ -14,7 +14,7 @@ from signoff.domain.duration import LONGEST, microseconds
 from signoff.domain.errors import InvalidSetting
 from signoff.domain.policy import Policy, Ruling
 from signoff.domain.policy_changes import label_of
-from signoff.domain.rules import Verdict
+from signoff.domain.rules import Rule, Verdict
 from signoff.domain.simulation import (
     Effort,
     Example,
@@ -24,11 +24,10 @@ from signoff.domain.simulation import (
     Simulation,
     Took,
     ToolMoves,
-    decisions_needed,
     effort,
 )
 from signoff.ports import Reading, Store
-from signoff.service.propose import NOT_YET
+from signoff.service.propose import NOT_YET, terms_of
 
 PAGE: Final = 1_000
 TOOLS: Final = 500
@@ -99,6 +98,7 @@ class _Tally:
     def __init__(self, question: Question) -> None:
         self.question = question
         self.rows: dict[str | None, _Row] = {}
+        self.needed: dict[int, int] = {}
         self.gates = self.unreadable = self.failed = self.examples = 0
 
     def add(self, past: Past) -> None:
@@ -118,9 +118,16 @@ class _Tally:
         row.moves[move] += 1
         row.decisions_before += past.decisions
         if ruling.verdict in _ASKING:
-            row.decisions_after += decisions_needed(ruling.rule)
+            row.decisions_after += self._needed(ruling.rule)
         if move[0] != move[1]:
             self._show(row.examples.setdefault(move, []), past, ruling)
+
+    def _needed(self, rule: Rule) -> int:
+        """How many people must at least approve a call that this rule asks about."""
+        # By identity: the rules live as long as their policy, and may be unhashable.
+        if id(rule) not in self.needed:
+            self.needed[id(rule)] = terms_of(rule).approvals
+        return self.needed[id(rule)]
 
     def _row(self, tool: str) -> _Row:
         # Bounded: the names come from a model, which may invent any number of them.

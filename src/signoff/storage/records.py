@@ -18,6 +18,8 @@ from sqlalchemy import (
 )
 
 from signoff.domain.actions import Action, Context, ToolTraits
+from signoff.domain.errors import PolicyError
+from signoff.domain.requests import read_terms
 from signoff.domain.simulation import Past, Took
 from signoff.storage import rows
 from signoff.storage import tables as t
@@ -168,8 +170,6 @@ def _action(row: rows.Row) -> Action | None:
 def _decisions(terms: str) -> int:
     """How many people had to agree, at least."""
     try:
-        data = rows.from_json(terms)
-        alternatives = data.get("any_of") or [data]
-        return min(int(one["approvals"]) for one in alternatives)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return 1
+        return read_terms(rows.from_json(terms)).approvals
+    except (AttributeError, KeyError, TypeError, ValueError, PolicyError):
+        return 1  # somebody wrote there what nobody can read
