@@ -270,7 +270,7 @@ def _resumes(database: str) -> dict[str, float]:
     """Alternately, one by one, in this process; only the resume is timed."""
     with place(database) as here:
         bare, prepare = _bare(here)
-        ours, ask = _ours(here)
+        ours, ask, check = _ours(here)
         for number in range(RESUMES):
             prepare(number)
             ask(number)
@@ -283,6 +283,7 @@ def _resumes(database: str) -> dict[str, float]:
                 resume(number)
                 spent[name] += time.perf_counter() - began
             _report(f"resumes, {database}", number, RESUMES)
+        check()
     rate = {name: round(RESUMES / seconds, 1) for name, seconds in spent.items()}
     return {**rate, "ratio": round(spent["bare"] / spent["signoff"], 3)}
 
@@ -315,22 +316,24 @@ def _bare(here: Place) -> tuple[Numbered, Numbered]:
     builder.add_edge("tools", "model")
     graph = builder.compile(checkpointer=here.saver())
 
+    invoke: Any = graph.invoke
+
     def at(number: int) -> Any:  # noqa: ANN401 - a configuration
         return {"configurable": {"thread_id": f"t{number}"}}
 
     def prepare(number: int) -> None:
-        graph.invoke(shop.GO, at(number), durability="sync")
+        invoke(shop.GO, at(number), durability="sync")
 
     def resume(number: int) -> None:
         (pause,) = graph.get_state(at(number)).interrupts
         command: Any = Command(resume={pause.id: True})
-        done = graph.invoke(command, at(number), durability="sync")
+        done = invoke(command, at(number), durability="sync")
         _check(done["messages"])
 
     return resume, prepare
 
 
-def _ours(here: Place) -> tuple[Numbered, Numbered]:
+def _ours(here: Place) -> tuple[Numbered, Numbered, Callable[[], None]]:
     @tool
     def pay(amount: int) -> str:
         """Pay an amount."""
@@ -346,10 +349,14 @@ def _ours(here: Place) -> tuple[Numbered, Numbered]:
         _approve(so, f"t{number}")
 
     def resume(number: int) -> None:
-        if not runner.wake(f"t{number}") or so.wakeup(f"t{number}") is not None:
+        if not runner.wake(f"t{number}"):
             raise AssertionError("the thread wasn't woken")
 
-    return resume, ask
+    def check() -> None:
+        if so.wakeups() != [] or len(so.journal(limit=RESUMES)) != RESUMES:
+            raise AssertionError("not every approved call was run")
+
+    return resume, ask, check
 
 
 def _check(messages: list[Any]) -> None:
@@ -376,7 +383,8 @@ def _shared(count: int) -> float:
         # Without the first and last tenth, when not all of them work.
         tenth = SHARED // 10
         middle = began[tenth:-tenth]
-        return round((len(middle) - 1) / (middle[-1] - middle[0]), 1)
+        rate: float = (len(middle) - 1) / (middle[-1] - middle[0])
+        return round(rate, 1)
 
 
 def _cpu(process: subprocess.Popen[bytes]) -> float:

@@ -34,6 +34,14 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def boottime() -> float:
+    """Seconds on a clock that never goes back and goes on while the machine sleeps."""
+    return time.clock_gettime(_BOOTTIME)
+
+
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def as_datetime(at: int) -> datetime:
     """A database time as an aware datetime in UTC."""
     return datetime.fromtimestamp(at / 1_000_000, tz=UTC)

@@ -16,6 +16,7 @@ import pytest
 from signoff import Signoff, review
 from signoff.domain.errors import InvalidSetting, NoCheckpointer
 from signoff.langgraph import App, Runner, read_app, serving
+from signoff.storage import SqlStore
 from tests.durable.conftest import Shop, StartWorker
 from tests.support import ROOT, wait_until
 
@@ -84,9 +85,8 @@ def test_in_an_event_loop(folder: Path, sqlite_url: str, name: str) -> None:
         so = Signoff(sqlite_url, policy=[review("*")])
         runner = Runner(so, served.graph, agent="a", portal=served.portal)
         assert served.portal is not None
-        start: Any = runner.astart
-        call = partial(start, {"messages": []}, thread_id="t1")
-        assert served.portal.call(call).finished
+        start: Any = partial(runner.astart, thread_id="t1")
+        assert served.portal.call(start, {"messages": []}).finished
         assert runner.resume("t1").finished
         so.close()
 
@@ -104,11 +104,11 @@ def test_a_checkpointer_for_graphs_without_one(
         so = Signoff(database_url, policy=[review("*")])
         for served in all_served:
             runner = Runner(so, served.graph, agent="a", portal=served.portal)
-            call = partial(runner.astart, {"messages": []}, thread_id=served.agent)
             if served.portal is None:
                 runner.start({"messages": []}, thread_id=served.agent)
             else:
-                served.portal.call(call)
+                start: Any = partial(runner.astart, thread_id=served.agent)
+                served.portal.call(start, {"messages": []})
             assert runner.resume(served.agent).finished
         so.close()
 
@@ -208,11 +208,9 @@ def test_a_worker_that_cannot_start_says_why_in_one_line(shop: Shop) -> None:
     assert (code, "needs the database" in said) == (2, True)
     code, said = refused(graph, *at, "--heartbeat", "soon", env=env)
     assert (code, "--heartbeat" in said) == (2, True)
-    with shop.so.store.writing("x") as tx:
-        connection: Any = tx._connection  # type: ignore[attr-defined]  # noqa: SLF001 - as one who forges
-        connection.exec_driver_sql(
-            "INSERT INTO signoff_schema (number, name) VALUES (99, 'future')"
-        )
+    assert isinstance(shop.so.store, SqlStore)
+    with shop.so.store.engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO signoff_schema VALUES (99, 'future')")
     code, said = refused(graph, *at, "--checkpointer", shop.threads, env=env)
     assert code == 6
     assert "schema 99" in said

@@ -44,7 +44,7 @@ def so(database_url: str, clock: MovableClock) -> Any:  # noqa: ANN401 - a fixtu
 
 def turns(so: Signoff) -> Turns:
     """One of several processes; it never beats on its own during a test."""
-    return Turns(so.store, heartbeat=HEARTBEAT)
+    return Turns(so.store, heartbeat=HEARTBEAT, trusted=timedelta(0))
 
 
 def test_a_turn_has_one_holder_until_it_ends(so: Signoff) -> None:

@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
 from signoff import Approve, Reject
 from signoff.domain.journal import EntryState
+from signoff.storage import SqlStore
+from signoff.storage import tables as t
 from tests.durable.conftest import HEARTBEAT, Shop, StartWorker
 from tests.langgraph.agents import MARIA
 from tests.support import ROOT, wait_until
@@ -49,12 +52,10 @@ def test_a_deadline_that_passed_while_nothing_ran_is_settled_at_the_start(
     shop: Shop, start_worker: StartWorker
 ) -> None:
     late, kept = shop.ask("t1"), shop.ask("t2")
-    with shop.so.store.writing("t1") as tx:
-        # As if it had been asked two days ago; the ledger isn't what this is about.
-        connection = tx._connection  # type: ignore[attr-defined]  # noqa: SLF001 - as one who forges
-        connection.exec_driver_sql(
-            f"UPDATE requests SET expires_at = 1 WHERE id = '{late.id}'"  # noqa: S608 - our own id
-        )
+    assert isinstance(shop.so.store, SqlStore)
+    long_ago = t.requests.update().where(t.requests.c.id == late.id)
+    with shop.so.store.engine.begin() as connection:
+        connection.execute(long_ago.values(expires_at=1))
     start_worker().ready()
     wait_until(lambda: shop.so.get(late.id).status.value == "expired", "it expired")
     wait_until(lambda: shop.finished("t1"), "its thread was told", timeout=SLOW_S)
@@ -180,9 +181,9 @@ def test_approve_and_reject_at_once_have_one_winner(
             ]
         )
         assert [type(end) for end in ends if end is not None] == [AlreadyDecided]
-        wait_until(lambda n=number: shop.finished(f"t{n}"), "it went on", SLOW_S)  # type: ignore[misc]
+        wait_until(partial(shop.finished, f"t{number}"), "it went on", SLOW_S)
         status = shop.so.get(request.id).status.value
-        paid = len([t for t in range(number + 1) if _paid(shop, f"t{t}")])
+        paid = sum(_paid(shop, f"t{one}") for one in range(number + 1))
         assert (status == "approved") == _paid(shop, f"t{number}")
         assert len(shop.did("paid")) == paid
 

@@ -123,7 +123,8 @@ class Runner:
         if self._portal is not None:
             return self._portal.call(self.aresume, thread_id)
         with self._turn(thread_id) as graph:
-            return self._resume_in(graph, thread_id)
+            self._resume_in(graph, thread_id)
+            return _outcome(thread_id, graph.get_state(self._config(thread_id)))
 
     async def astart(
         self,
@@ -142,7 +143,9 @@ class Runner:
     async def aresume(self, thread_id: str) -> Outcome:
         """`resume`, from async code."""
         async with self._aturn(thread_id) as graph:
-            return await self._aresume_in(graph, thread_id)
+            await self._aresume_in(graph, thread_id)
+            state = await graph.aget_state(self._config(thread_id))
+            return _outcome(thread_id, state)
 
     def wake(self, thread: str) -> bool:
         """Let a thread go on if it has a reason to and nobody runs it.
@@ -157,13 +160,13 @@ class Runner:
         if not queue.lock.acquire(blocking=False):
             return False
         try:
-            turn = self.turns.take(thread, self.agent)
-            if turn is None:
+            taken = self.turns.take_to_wake(thread, self.agent)
+            if taken is None:
                 return False
             try:
-                self._wake_in(fenced(self.graph, self.turns, turn), thread)
+                self._wake_in(*taken)
             finally:
-                self.turns.end(turn)
+                self.turns.end(taken[0])
         finally:
             queue.lock.release()
         return True
@@ -196,14 +199,13 @@ class Runner:
             self.so.bell.ring()
             thread.join()
 
-    def _wake_in(self, graph: Pregel[Any], thread: str) -> None:
-        # Read within the turn: whoever had it before may have done this one.
+    def _wake_in(self, turn: Turn, wakeup: Wakeup | None) -> None:
+        graph = fenced(self.graph, self.turns, turn)
         for _ in range(ROUNDS):
-            wakeup = self.so.wakeup(thread)
             if wakeup is None or wakeup.agent != self.agent:
                 return
             try:
-                self._go_on(graph, thread)
+                self._go_on(graph, wakeup.thread)
             except TurnLost as lost:
                 log.warning("%s", lost)
                 return
@@ -213,7 +215,7 @@ class Runner:
             except Exception as error:  # noqa: BLE001 - a graph may raise anything
                 self._put_off(wakeup, error, trace=True)
                 return
-            self.so.done_waking(wakeup)
+            wakeup = self.turns.end_waking(turn, wakeup)
 
     def _go_on(self, graph: Pregel[Any], thread: str) -> None:
         if self._portal is None:
@@ -227,19 +229,17 @@ class Runner:
         said = "thread %s failed when it was resumed, again in %d s: %s"
         log.error(said, wakeup.thread, delay, shown, exc_info=error if trace else None)
 
-    def _resume_in(self, graph: Pregel[Any], thread: str) -> Outcome:
+    def _resume_in(self, graph: Pregel[Any], thread: str) -> None:
         bare = self._config(thread)
         snapshot = _saved(thread, graph.get_state(bare))
         config = self._config(thread, **_context_of(snapshot))
         graph.invoke(next_input(snapshot), config, durability="sync")
-        return _outcome(thread, graph.get_state(bare))
 
-    async def _aresume_in(self, graph: Pregel[Any], thread: str) -> Outcome:
+    async def _aresume_in(self, graph: Pregel[Any], thread: str) -> None:
         bare = self._config(thread)
         snapshot = _saved(thread, await graph.aget_state(bare))
         config = self._config(thread, **_context_of(snapshot))
         await graph.ainvoke(next_input(snapshot), config, durability="sync")
-        return _outcome(thread, await graph.aget_state(bare))
 
     def _config(
         self, thread_id: str, *, user: str | None = None, team: str | None = None

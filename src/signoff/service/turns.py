@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from signoff import clock
 from signoff.domain.duration import microseconds
 from signoff.domain.errors import TurnLost, WorldError
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Fact
-from signoff.ports import Store, Turn, Worker, Writing
+from signoff.ports import Store, Turn, Wakeup, Worker, Writing
 
 log: Final = logging.getLogger("signoff")
 
@@ -23,23 +24,37 @@ HEARTBEAT: Final = timedelta(seconds=5)
 GRACE: Final = timedelta(seconds=3)
 """How much later than its heartbeat a worker may be before it counts as dead."""
 AGAIN_S: Final = 0.5
+TRUSTED: Final = timedelta(seconds=1)
+"""How long a turn that the database confirmed needs no question; a lease is longer."""
 LOST: Final = "its worker went silent and lost its turn on the thread"
 
 
 class Turns:
     """The turns that this process has; one daemon thread keeps them.
 
+    Args:
+        heartbeat: How often it says that it is alive; three seconds more are its lease.
+        trusted: How long a confirmed turn counts as held without asking again, on a
+            clock that goes on while the process, or the machine, sleeps.
+
     Attributes:
         worker: This process among all that share the store.
     """
 
     worker: str
-    _held: list[Turn]
+    _held: dict[Turn, float]
     _lock: threading.Lock
     _thread: threading.Thread | None
 
-    def __init__(self, store: Store, *, heartbeat: timedelta = HEARTBEAT) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        heartbeat: timedelta = HEARTBEAT,
+        trusted: timedelta = TRUSTED,
+    ) -> None:
         self._store = store
+        self._trusted = trusted.total_seconds()
         self._every = heartbeat.total_seconds()
         self.lease = microseconds(heartbeat + GRACE)
         self._begin_anew()
@@ -49,15 +64,24 @@ class Turns:
 
         One that its worker has lost is ended first, and taken at once.
         """
+        taken = self.take_to_wake(thread, agent)
+        return None if taken is None else taken[0]
+
+    def take_to_wake(
+        self, thread: str, agent: str
+    ) -> tuple[Turn, Wakeup | None] | None:
+        """`take`, with the reason that the thread has to go on, if it has one."""
         self._check_process()
-        turn = self._take(thread, agent)
-        if turn is None and self._lapsed(thread):
-            turn = self._take(thread, agent)
-        if turn is not None:
+        asked = clock.boottime()
+        taken = self._take(thread, agent)
+        if taken is None and self._lapsed(thread):
+            asked = clock.boottime()
+            taken = self._take(thread, agent)
+        if taken is not None:
             with self._lock:
-                self._held.append(turn)
+                self._held[taken[0]] = asked
             self._beat()
-        return turn
+        return taken
 
     def check(self, turn: Turn) -> None:
         """Whether a turn is still this worker's.
@@ -65,17 +89,37 @@ class Turns:
         Raises:
             TurnLost: It isn't; nothing of this run may be kept any more.
         """
+        asked = clock.boottime()
+        confirmed = self._held.get(turn)
+        if confirmed is not None and asked - confirmed < self._trusted:
+            return
         if not self._store.holds(turn):
             raise TurnLost(turn.thread, turn.worker)
+        with self._lock:
+            if turn in self._held:
+                self._held[turn] = asked
 
     def end(self, turn: Turn) -> None:
         """Give a turn back. If the database is down, it lapses instead."""
         with self._lock:
-            self._held = [held for held in self._held if held != turn]
+            if self._held.pop(turn, None) is None:
+                return
         try:
             self._store.end_turn(turn)
         except WorldError as error:
             log.warning("a turn could not be given back, it will lapse: %s", error)
+
+    def end_waking(self, turn: Turn, done: Wakeup) -> Wakeup | None:
+        """Note that a thread went on, and give the turn back.
+
+        Returns:
+            A new reason that came meanwhile; then the turn is kept.
+        """
+        newer = self._store.end_waking(turn, done)
+        if newer is None:
+            with self._lock:
+                self._held.pop(turn, None)
+        return newer
 
     @property
     def held(self) -> Sequence[Turn]:
@@ -106,12 +150,12 @@ class Turns:
     def abandon(self) -> Sequence[Turn]:
         """Give up every turn, in the middle of its run, for others to take over."""
         with self._lock:
-            held, self._held = self._held, []
+            held, self._held = list(self._held), {}
         for turn in held:
             lose_turn(self._store, turn, lapsed=False)
         return held
 
-    def _take(self, thread: str, agent: str) -> Turn | None:
+    def _take(self, thread: str, agent: str) -> tuple[Turn, Wakeup | None] | None:
         return self._store.take_turn(
             thread, agent, worker=self.worker, lease=self.lease
         )
@@ -130,7 +174,7 @@ class Turns:
         self._process = os.getpid()
         place = f"{socket.gethostname()}/{self._process}"
         self.worker = f"{place}/{secrets.token_hex(4)}"
-        self._held = []
+        self._held = {}
         self._enlisted = False
         self._lock = threading.Lock()
         self._idle = threading.Event()

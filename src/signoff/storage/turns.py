@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -10,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Select,
+    TextClause,
     case,
     func,
     select,
@@ -57,6 +59,10 @@ _END_LAPSED: Final = (
     "UPDATE turns SET lease_until = 0 WHERE thread = :thread AND worker = :worker "
     "AND fence = :fence AND lease_until > 0 AND lease_until <= {now}"
 )
+_DONE: Final = text("DELETE FROM wakeups WHERE thread = :thread AND version = :version")
+_WAKEUP: Final = text(
+    "SELECT thread, agent, version, attempts FROM wakeups WHERE thread = :thread"
+)
 _PUT_OFF: Final = (
     "UPDATE wakeups SET due_at = {now} + :delay, attempts = attempts + 1, "
     "error = :error WHERE thread = :thread AND version = :version"
@@ -89,9 +95,7 @@ class TurnsReading:
         return [_wakeup(row) for row in self._connection.execute(found).mappings()]
 
     def wakeup(self, thread: str) -> Wakeup | None:
-        found = _wakeups().where(t.wakeups.c.thread == thread)
-        row = self._connection.execute(found).mappings().first()
-        return None if row is None else _wakeup(row)
+        return _wakeup_of(self._connection, thread)
 
     def lapsed_turns(self, limit: int) -> Sequence[Turn]:
         columns = t.turns.c
@@ -189,14 +193,16 @@ class TurnsStore:
 
     def take_turn(
         self, thread: str, agent: str, *, worker: str, lease: int
-    ) -> Turn | None:
-        """Take a thread's turn, if nobody has it."""
+    ) -> tuple[Turn, Wakeup | None] | None:
+        """Take a thread's turn, if nobody has it, with the thread's wake-up then."""
         values = {"thread": thread, "agent": agent, "worker": worker, "lease": lease}
         with storage_errors(self.engine), self.engine.begin() as connection:
             fence = connection.execute(self._timed(_TAKE), values).scalar()
-        if fence is None:
-            return None
-        return Turn(thread=thread, agent=agent, worker=worker, fence=int(fence))
+            if fence is None:
+                return None
+            wakeup = _wakeup_of(connection, thread)
+        turn = Turn(thread=thread, agent=agent, worker=worker, fence=int(fence))
+        return turn, wakeup
 
     def holds(self, turn: Turn) -> bool:
         """Whether a turn is still its worker's."""
@@ -207,6 +213,17 @@ class TurnsStore:
         """Give a turn back; False if it was lost before."""
         with storage_errors(self.engine), self.engine.begin() as connection:
             return _moved(connection, _END, _key(turn))
+
+    def end_waking(self, turn: Turn, done: Wakeup) -> Wakeup | None:
+        """Forget a wake-up and end the turn, unless a new reason has come since."""
+        values = {"thread": done.thread, "version": done.version}
+        with storage_errors(self.engine), self.engine.begin() as connection:
+            if not _moved(connection, _DONE, values):
+                newer = _wakeup_of(connection, turn.thread)
+                if newer is not None:
+                    return newer
+            connection.execute(_END, _key(turn))
+        return None
 
     def keep_turns(self, worker: str, lease: int) -> None:
         """Say that a worker is alive, and with it every turn that it still has."""
@@ -242,10 +259,19 @@ class TurnsStore:
         with storage_errors(self.engine), self.engine.begin() as connection:
             return _moved(connection, self._timed(_PUT_OFF), {**values, **more})
 
-    def _timed(self, statement: str) -> Any:  # noqa: ANN401 - a statement
-        clock = CLOCKS[self.engine.dialect.name]
-        now = clock.format(offset=self._clock.offset_us)
-        return text(statement.format(now=now))
+    def _timed(self, statement: str) -> TextClause:
+        return _timed(statement, self.engine.dialect.name, self._clock.offset_us)
+
+
+@lru_cache(maxsize=64)
+def _timed(statement: str, dialect: str, offset: int) -> TextClause:
+    now = CLOCKS[dialect].format(offset=offset)
+    return text(statement.format(now=now))
+
+
+def _wakeup_of(connection: Connection, thread: str) -> Wakeup | None:
+    row = connection.execute(_WAKEUP, {"thread": thread}).mappings().first()
+    return None if row is None else _wakeup(row)
 
 
 def _moved(connection: Connection, statement: Any, values: dict[str, Any]) -> bool:  # noqa: ANN401 - a statement
