@@ -50,6 +50,7 @@ def _tell(name: str, score: Score) -> None:
     print(f"\n{name}: {score.rounds} rounds, {score.survived} where nobody was struck")
     for step, times in steps_struck(score).items():
         print(f"  struck at {step}: {times}")
+    print(f"  late effects, recorded as such: {score.late}")
     for what in ("twice", "lost", "stuck", "breaks"):
         found = getattr(score, what)
         print(f"  {_WORDS[what]}: {len(found)}")

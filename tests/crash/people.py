@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from langchain_core.tools import BaseTool
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.postgres import PostgresSaver
 from psycopg.rows import dict_row
@@ -28,6 +29,7 @@ from tests.langgraph.agents import MARIA
 
 AGENT: Final = "crash"
 RULES: Final = (allow("look"), review("*"))
+AGAIN: Final = {"messages": [("user", "and?")]}
 HOUR_US: Final = 3_600_000_000
 
 
@@ -38,6 +40,7 @@ class Part:
     Attributes:
         ahead: How far time has gone on for it, so that leases have lapsed.
         skewed: Whether its own clock is an hour off; the database's isn't.
+        again: Whether it says something else in a thread that is finished.
     """
 
     place: Place
@@ -46,30 +49,31 @@ class Part:
     point: Point | None = None
     ahead: timedelta = timedelta()
     skewed: bool = False
+    again: bool = False
 
 
 def start(part: Part) -> None:
     """Give the thread its input, as the application does."""
-    with _desk(part) as (_, runner):
-        runner.start(GO, thread_id=part.thread)
+    with desk(part) as (_, runner):
+        runner.start(AGAIN if part.again else GO, thread_id=part.thread)
 
 
 def work(part: Part) -> None:
     """Wake whatever can go on, until nothing can."""
-    with _desk(part) as (_, runner):
+    with desk(part) as (_, runner):
         while runner.run_due() > 0:
             pass
 
 
 def watch(part: Part) -> None:
     """Wake threads as they are decided, until this process is ended."""
-    with _desk(part) as (_, runner), runner.watch():
+    with desk(part) as (_, runner), runner.watch():
         threading.Event().wait()
 
 
 def decide(part: Part, kind: str) -> None:
     """Decide on all that waits in the thread; note what was taken."""
-    with _desk(part) as (so, _):
+    with desk(part) as (so, _):
         said = Tally(part.place.folder / "said")
         for request in so.thread(part.thread):
             if request.status.value == "pending":
@@ -94,7 +98,7 @@ def decision(kind: str, request: Request) -> Decision:
 
 
 @contextmanager
-def _desk(part: Part) -> Iterator[tuple[Signoff, Runner]]:
+def desk(part: Part) -> Iterator[tuple[Signoff, Runner]]:
     if part.skewed:
         _skew()
     clock = Clock(offset=part.ahead)
@@ -104,14 +108,23 @@ def _desk(part: Part) -> Iterator[tuple[Signoff, Runner]]:
         own = tools(part.place.tally)
         pay = own[0]
         object.__setattr__(pay, "func", fate.around("effect", pay.func))  # type: ignore[attr-defined]  # a StructuredTool
-        system = Ours.__new__(Ours)
-        system.so = so
-        model = asking_at_once(*part.amounts, look=True)
-        graph: Any = system.agent(model, own, saver)
+        graph = agent_of(so, own, saver, part.amounts)
         runner = Runner(so, graph, agent=AGENT)
         doom(fate, so, saver, runner)
         yield so, runner
     so.close()
+
+
+def agent_of(
+    so: Signoff,
+    own: Sequence[BaseTool],
+    saver: BaseCheckpointSaver[Any],
+    amounts: Sequence[int],
+) -> Any:  # noqa: ANN401 - a compiled graph
+    """The agent of a round: one turn, a harmless call and its payments."""
+    system = Ours.__new__(Ours)
+    system.so = so
+    return system.agent(asking_at_once(*amounts, look=True), own, saver)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from signoff.clock import Clock
 from signoff.domain.errors import CannotSettle
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.requests import Request
-from tests.conformance.harness import Place
+from tests.conformance.harness import Place, tools
 from tests.crash import people
 from tests.crash.people import Part
 from tests.crash.steps import STEPS, Point
@@ -49,11 +49,17 @@ AT: Final = {
 
 @dataclass
 class Score:
-    """What came of the rounds; every list and count below `kills` should be empty."""
+    """What came of the rounds; every list should be empty.
+
+    Attributes:
+        late: How often a frozen process did its effect after a person had looked and
+            said that it didn't happen; the ledger shows each as a late result.
+    """
 
     rounds: int = 0
     kills: Counter[str] = field(default_factory=Counter)
     survived: int = 0
+    late: int = 0
     twice: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
@@ -210,8 +216,10 @@ class Round:
             return False
         with self.place.saver() as saver, self._so() as so:
             config = {"configurable": {"thread_id": self.plan.thread}}
-            found = saver.get_tuple(config)  # type: ignore[arg-type]  # as above
-            messages = found.checkpoint["channel_values"]["messages"] if found else []
+            own = tools(self.place.tally)
+            graph = people.agent_of(so, own, saver, self.plan.amounts)
+            # Not the checkpoint alone: its last writes may wait beside it for ever.
+            messages = graph.get_state(config).values.get("messages", [])
             ended = messages != [] and messages[-1].content == "done"
             due = any(one.thread == self.plan.thread for one in so.wakeups())
             return ended and not due
@@ -232,13 +240,19 @@ class Round:
         done = entry is not None and entry.state is EntryState.DONE
         if times > 1:
             self.score.twice.append(f"{self.plan}: {times} times")
-        if times != int(done):
+        if (times, done) == (1, False) and self._came_late(so, request):
+            self.score.late += 1
+        elif times != int(done):
             self.score.lost.append(f"{self.plan}: done is {done}, effects {times}")
         said = self._said(request)
         if said and request.status not in {_ENDS[kind] for kind in said}:
             self.score.lost.append(f"{self.plan}: said {said}, is {request.status}")
         if request.status is Status.PENDING:
             self.score.stuck.append(f"{self.plan}: {request.id} still waits")
+
+    def _came_late(self, so: Signoff, request: Request) -> bool:
+        kinds = [event.fact.kind for event in so.history(request.id)]
+        return kinds[-2:] == ["settled", "late_result"]
 
     def _said(self, request: Request) -> list[str]:
         file = self.place.folder / "said"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -66,6 +67,29 @@ def test_one_decision_delivered_fifty_times_by_eight_processes(
     assert (told.count("voted"), told.count("approved")) == (1, 1)
     assert so.audit().holds
     so.close()
+    assert part.place.tally.of("pay 10") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.row("C14", "I7")
+@pytest.mark.parametrize("fast", ["start", "work"])
+def test_the_clock_of_one_process_is_an_hour_off(
+    database_url: str, tmp_path: Path, fast: str
+) -> None:
+    """LangGraph orders checkpoints by ids that it makes from a process's clock."""
+    part = Part(Place(database_url, tmp_path), "skewed", AMOUNTS)
+    for doing in ("start", "work"):
+        one = replace(part, skewed=doing == fast)
+        runs = context().Process(target=getattr(people, doing), args=(one,))
+        runs.start()
+        runs.join(100)
+        assert runs.exitcode == 0
+        people.decide(part, "approve")
+    people.start(replace(part, again=True))
+    with people.desk(part) as (so, runner):
+        last = runner.resume("skewed").values["messages"][-1]
+        assert last.content == "done"
+        assert [request.status for request in so.thread("skewed")] == ["approved"]
     assert part.place.tally.of("pay 10") == 1
 
 

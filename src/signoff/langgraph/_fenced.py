@@ -23,6 +23,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.pregel import Pregel
 
+from signoff.langgraph._order import keep_order
 from signoff.ports import Turn
 from signoff.service.turns import Turns
 
@@ -43,6 +44,8 @@ def fenced(graph: Pregel[Any], turns: Turns, turn: Turn) -> Pregel[Any]:
 
 class FencedSaver(BaseCheckpointSaver[Any]):
     """Asks before every write whether the turn still stands; reads go through.
+
+    What it writes comes after what it read, whatever this process's clock says.
 
     Between the question and the write a process may still be frozen for longer than
     its lease: that write is not held back. Effects are fenced on their own, by the
@@ -108,10 +111,10 @@ class FencedSaver(BaseCheckpointSaver[Any]):
         return self._saver.config_specs
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return self._saver.get_tuple(config)
+        return keep_order(self._saver.get_tuple(config))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return await self._saver.aget_tuple(config)
+        return keep_order(await self._saver.aget_tuple(config))
 
     def list(
         self,
