@@ -29,7 +29,7 @@ from signoff.domain.errors import (
 )
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.requests import Decision
-from signoff.langgraph import Runner, gate
+from signoff.langgraph import Runner, agate, gate
 from tests.langgraph import conftest
 from tests.langgraph.agents import (
     BUILDS,
@@ -360,8 +360,9 @@ async def test_a_refused_gate_goes_on_once_somebody_could_approve_it(
             draft = gate(so, "publish", "a draft", reviewers=["press"])
             return {"text": draft.value}
 
-        async def apublish(state: _Draft) -> _Draft:
-            return publish(state)
+        async def apublish(_: _Draft) -> _Draft:
+            draft = await agate(so, "publish", "a draft", reviewers=["press"])
+            return {"text": draft.value}
 
         async with open_saver(colour, database_url, tmp_path) as saver:
             builder = StateGraph(_Draft)

@@ -388,10 +388,10 @@ def test_a_sweep_writes_the_wake_ups_that_a_crash_left_out(so: Signoff) -> None:
     moves.lift(so.store, made.id, by=ANN)  # and the process dies here
     assert so.wakeups() == []
     assert so.stalled() == 3
-    so.expire_due()
+    so.run_due()
     assert {wakeup.thread for wakeup in so.wakeups()} == set("abc")
     assert so.stalled() == 0
-    so.expire_due()
+    so.run_due()
     assert so.audit().holds
 
 

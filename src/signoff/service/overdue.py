@@ -101,7 +101,7 @@ def _advance(tx: Writing, request: Request) -> Swept:
     if request.status is not Status.PENDING or request.frozen_at is not None:
         return Swept()
     since = frozen_since(tx, request)
-    if since is not None:
+    if since is not None and since < request.expires_at:
         # It was asked while the pause was being set, which froze all others.
         tx.freeze(request, since)
         return Swept()

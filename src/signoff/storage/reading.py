@@ -191,16 +191,6 @@ class SqlReading(
         )
         return [(row[0], row[1]) for row in self._connection.execute(found)]
 
-    def next_due(self) -> int | None:
-        columns = t.requests.c
-        found = (
-            select(columns.due_at)
-            .where(columns.status == "pending")
-            .order_by(columns.due_at, columns.id)
-            .limit(1)
-        )
-        return self._connection.execute(found).scalar()
-
     def people(self) -> Sequence[Principal]:
         columns = t.tokens.c
         found = select(t.tokens).where(
