@@ -5,6 +5,7 @@ from typing import Any
 from signoff import Approve, Principal, Respond
 from signoff.inbox import viewing
 from signoff.inbox.looking import look
+from signoff.inbox.wording import INSIDE
 from tests.inbox.conftest import Office
 from tests.inbox.test_page import opened, texts, with_open
 from tests.inbox.workflow import QUESTION, reporter, waiting
@@ -71,6 +72,23 @@ def test_an_earlier_stage_may_have_made_nothing(office: Office) -> None:
     runner = reporter(office.so, None)
     runner.start({}, thread_id="t")
     assert shown(office)["made"][0]["text"] == "null"
+
+
+def test_what_an_earlier_stage_made_is_shown_field_by_field(office: Office) -> None:
+    runner = reporter(office.so, {"found": "rose\nfell", "count": 2})
+    runner.start({}, thread_id="t")
+    made = [(one["name"], one["text"]) for one in shown(office)["made"]]
+    assert made == [
+        (f"research{INSIDE}found", "rose\nfell"),
+        (f"research{INSIDE}count", "2"),
+    ]
+
+
+def test_silence_that_approves_is_told(office: Office) -> None:
+    assert shown(office, office.ask("note", {}).id)["silence"] == "rejected"
+    runner = reporter(office.so, None, on_expiry="approve", risk="low")
+    runner.start({}, thread_id="t")
+    assert shown(office, waiting(office.so, "t").id)["silence"] == "approved"
 
 
 def test_on_the_page_respond_asks_for_changes(office: Office) -> None:

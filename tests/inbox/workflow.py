@@ -17,7 +17,7 @@ class Report(TypedDict, total=False):
     sent: str
 
 
-def reporter(so: Signoff, notes: Any) -> Runner:  # noqa: ANN401 - any JSON value
+def reporter(so: Signoff, notes: Any, **terms: Any) -> Runner:  # noqa: ANN401 - any JSON value; `gate`'s own
     """Runs it: research, plan (asked until people agree), publish."""
     work = Stages(so, "research", "plan", "publish")
 
@@ -25,7 +25,7 @@ def reporter(so: Signoff, notes: Any) -> Runner:  # noqa: ANN401 - any JSON valu
         found, remarks = work.stage("research", lambda: notes), list[str]()
         while True:
             made = {"about": "sales", "after": list(remarks)}
-            plan = work.gate("plan", made, question=QUESTION)
+            plan = work.gate("plan", made, question=QUESTION, **terms)
             if plan.changes is None:
                 break
             remarks.append(plan.changes)

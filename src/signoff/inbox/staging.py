@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any, Final
 
 from signoff.domain.requests import Request, RequestKind
 from signoff.domain.stages import Stage, StageState
 from signoff.domain.text import reveal
-from signoff.inbox.wording import Row, hidden_in, value_kind, value_text
+from signoff.inbox.wording import Row, rows
 
 Data = dict[str, Any]
 
@@ -41,15 +42,8 @@ def _stage(stage: Stage, *, now: bool) -> Data:
     }
 
 
-def _made(request: Request, stages: Sequence[Stage]) -> Iterator[Row]:
-    """The work of the stages that are done before this one."""
-    for stage in stages:
-        if stage.name == request.tool:
-            return
-        if stage.state is StageState.DONE:
-            yield Row(
-                name=reveal(stage.name),
-                kind=value_kind(stage.value),
-                text=value_text(stage.value),
-                hidden=hidden_in({stage.name: stage.value}),
-            )
+def _made(request: Request, stages: Sequence[Stage]) -> Sequence[Row]:
+    """The work of the stages that are done before this one, field by field."""
+    before = takewhile(lambda stage: stage.name != request.tool, stages)
+    work = {one.name: one.value for one in before if one.state is StageState.DONE}
+    return rows(work, work)

@@ -188,11 +188,18 @@ def _line(line: Line) -> Data:
 def _pause(pause: Pause, seen: Seen) -> Data:
     why = "" if pause.reason is None else f": {pause.reason}"
     said = f"By {pause.paused_by} {ago(pause.paused_at, seen.now)}{why}"
-    counted = f"{seen.stalled} call(s) wait for a pause to be lifted."
+    lift = f"signoff resume {pause.id}"
     return {
         "what": reveal(f"Paused: {pause.scope()}. Calls wait, deadlines stand still."),
-        "said": f"{reveal(said)}\n{counted} signoff resume {pause.id}",
+        "said": f"{reveal(said)}\n{_stalled(seen.stalled)} To lift it: {lift}",
     }
+
+
+def _stalled(count: int) -> str:
+    if count == 0:
+        return "No call waits yet."
+    told = "1 call waits" if count == 1 else f"{count} calls wait"
+    return f"{told} for a pause to be lifted."
 
 
 def _item(request: Request) -> Data:

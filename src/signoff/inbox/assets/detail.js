@@ -86,7 +86,8 @@ function drawDeadline(state, data) {
   if (data.settled) {
     line.append(el("span", "settled " + data.settled.tone, data.settled.text));
   } else {
-    line.append(el("span", "", "if nobody answers: " + data.silence + " in "));
+    const told = data.frozen_at === null ? "if nobody answers: " + data.silence + " in " : "paused, the deadline stands still; left: ";
+    line.append(el("span", "", told));
     state.clock = line.appendChild(el("strong", "clock"));
     const track = line.appendChild(el("span", "track"));
     state.fill = track.appendChild(el("span", "fill"));
@@ -258,7 +259,7 @@ function tick(state) {
   state.asked.textContent = "asked " + agoText(now - data.asked_at);
   if (!state.clock) return;
   const left = data.expires_at - (data.frozen_at ?? now);
-  state.clock.textContent = data.frozen_at === null ? clockText(left) : "paused";
+  state.clock.textContent = clockText(left);
   state.clock.classList.toggle("soon", left < 300e6);
   const share = left / Math.max(1, data.expires_at - data.asked_at);
   state.fill.style.width = Math.max(0, Math.min(100, share * 100)) + "%";
