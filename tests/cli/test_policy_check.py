@@ -75,6 +75,44 @@ def test_a_typo_is_named_by_file_and_line(
     assert ended.stderr == ""
 
 
+CHANNELS = """
+[people]
+bob = "bob@example.com"
+
+[channels.mail]
+type = "email"
+host = "smtp.example.com"
+from = "signoff@example.com"
+username = "signoff"
+password_env = "NOT_HERE"
+
+[channels.hook]
+type = "webhook"
+url = "https://example.com/hook"
+secret_env = ["NOR", "HERE"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ("bob@example.com", "bob", "signoff.toml:3: bob needs an e-mail address"),
+        ("host =", "hots =", "signoff.toml:7: 'hots' is no setting here"),
+        ('"webhook"', '"webhok"', "signoff.toml:13: type must be one of"),
+        ("https:", "http:", "signoff.toml:14: url must be https"),
+    ],
+)
+def test_channels_are_checked_too_but_for_their_secrets(
+    policy: Path, was: str, now: str, said: str
+) -> None:
+    policy.write_text(CHANNELS + GOOD)
+    assert check().exit_code == 0
+    policy.write_text(CHANNELS.replace(was, now, 1) + GOOD)
+    ended = check()
+    assert ended.exit_code == 1
+    assert ended.stdout.startswith(said)
+
+
 def test_a_suggestion_is_made(policy: Path) -> None:
     policy.write_text(GOOD.replace("reviewers", "reviewer"))
     assert check().stdout.endswith("Did you mean 'reviewers'?\n")

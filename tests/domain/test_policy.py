@@ -222,6 +222,18 @@ def test_what_is_described_reads_back_the_same() -> None:
     assert Policy(again).version == Policy(RULES).version
 
 
+def test_a_description_from_before_a_setting_reads_as_it_was_meant() -> None:
+    newer = {"any_of", "denials", "remind_after", "ladder", "on_expiry", "hours"}
+    rule = review("pay", reviewers=["finance"], approvals=2, expires_in="4h")
+    did_nothing = {"escalate_to": ["cfo"]}
+    described = rule.describe()
+    assert newer <= described.keys()
+    older = {name: said for name, said in described.items() if name not in newer}
+    assert read_rule({**older, **did_nothing}) == read_rule(older) == rule
+    with pytest.raises(KeyError, match="approvals"):
+        read_rule({k: v for k, v in older.items() if k != "approvals"})
+
+
 def test_a_python_condition_reads_back_as_a_question() -> None:
     policy = Policy([allow("pay", when=lambda _: True), deny("rm")])
     again = Policy([read_rule(rule.describe()) for rule in policy.rules])

@@ -16,7 +16,7 @@ def test_the_banner_says_what_is_paused_by_whom_and_why(office: Office) -> None:
     seen = look(desk)
     (shown,) = viewing.paused(seen)["pauses"]
     assert shown["what"] == "Paused: tool pay. Calls wait, deadlines stand still."
-    assert shown["said"].startswith("By mia 0s ago: odd[U+202E] <b>\n0 call(s) wait")
+    assert shown["said"].startswith("By mia 0s ago: odd[U+202E] <b>\nNo call waits")
     assert made.id in shown["said"]
     (item,) = viewing.listing(desk, seen)["items"]
     assert item["frozen"] is True

@@ -213,6 +213,7 @@ def test_an_edit_asks_anew_and_drops_what_was_asked_before(
     open_signoff: Opener, mail_host: MailHost
 ) -> None:
     so = open_signoff(review("pay", reviewers=["finance"], approvals=2))
+    so.create_token("ann", groups=["finance"])  # who has no address
     so.create_token("bob", groups=["finance"])
     post = outlets(mail_to(mail_host))
     request = ask(so)

@@ -17,6 +17,7 @@ from signoff.cli.desk import Desk, opened, settings_with, sqlite_file
 from signoff.cli.exits import ExitCode, Refused
 from signoff.cli.findings import Finding, findings
 from signoff.cli.screen import line, print_json, put, say
+from signoff.cli.telling import check_channels
 from signoff.domain.errors import NotAllowed, PolicyError, SignoffError
 from signoff.domain.principals import PrincipalKind, Token
 
@@ -75,8 +76,8 @@ def policy_check(  # noqa: PLR0913 - each parameter is an option of the command
 ) -> None:
     """Check a policy file: its form, tools that don't exist, rules never reached.
 
-    The tools are those of --tools and --tool; without them, those that agents were
-    seen to have, if there is a store.
+    Its channels are checked too, but for their secrets. The tools are those of --tools
+    and --tool; without them, those that agents were seen to have, if there is a store.
     """
     from signoff.domain.policy import Policy  # noqa: PLC0415 - CEL costs 0.4 s
 
@@ -84,6 +85,7 @@ def policy_check(  # noqa: PLR0913 - each parameter is an option of the command
     given = bool(tools or tool)
     try:
         checked = Policy.load(file)
+        check_channels(file)
     except PolicyError as error:
         _report(file, None, [_failure(error)], as_json=as_json, strict=strict)
         return

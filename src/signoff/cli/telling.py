@@ -12,7 +12,7 @@ from rich.text import Text
 
 from signoff.cli import options
 from signoff.cli.desk import Desk, opened, settings_with
-from signoff.cli.exits import Refused, needed
+from signoff.cli.exits import Missing, Refused, needed
 from signoff.cli.screen import line, listing, print_json, print_rows, put, say
 from signoff.cli.shapes import delivery_json
 from signoff.clock import ago, wall_us
@@ -129,6 +129,22 @@ def channels_in(file: Path | None) -> Settings | None:
         return None
     settings: Settings = needed("signoff.notify", "notify").read_settings(file)
     return settings
+
+
+def check_channels(file: Path) -> None:
+    """Check the channels of a policy file, if what they need is installed.
+
+    Raises:
+        PolicyError: With file, line and a suggestion.
+    """
+    if not _has_channels(file):
+        return
+    try:
+        settings = needed("signoff.notify.settings", "notify")
+    except Missing as missing:
+        say(f"The channels weren't checked: {missing}")
+        return
+    settings.check_settings(file)
 
 
 def delivering(so: Approvals, settings: Settings, base_url: str) -> Deliverer:

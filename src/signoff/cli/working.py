@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from signoff.cli.desk import (
 )
 from signoff.cli.exits import Refused, needed
 from signoff.cli.screen import line, listing, print_json, print_rows, put, say
+from signoff.cli.telling import channels_in, delivering
 from signoff.clock import ago
 from signoff.domain.duration import duration, in_words
 from signoff.domain.errors import PolicyError
@@ -29,6 +30,7 @@ from signoff.ports import Waiting, Worker, Workforce
 if TYPE_CHECKING:
     from signoff.durable import Settings
     from signoff.langgraph import App
+    from signoff.notify import Settings as Telling
 
 SHOWN_THREADS = 3
 
@@ -95,6 +97,15 @@ def worker(  # noqa: PLR0913 - each parameter is an option of the command
             "--status", help="Instead: list the workers, their threads, what waits."
         ),
     ] = False,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="SIGNOFF_POLICY",
+            show_envvar=True,
+            help="The file with the channels over which this worker tells people.",
+        ),
+    ] = None,
     as_json: options.Json = False,
     store: options.Store = None,
 ) -> None:
@@ -110,6 +121,7 @@ def worker(  # noqa: PLR0913 - each parameter is an option of the command
         return
     durable, graphs = needed("signoff.durable", "postgres"), _langgraph()
     app = _app(graphs, graph, config, agent)
+    telling = _telling(policy)
     settings = durable.Settings(
         concurrency=concurrency,
         heartbeat=_span(heartbeat, "--heartbeat"),
@@ -118,7 +130,7 @@ def worker(  # noqa: PLR0913 - each parameter is an option of the command
     with graphs.serving(
         app, checkpointer=checkpointer, asynchronous=asynchronous
     ) as served:
-        _work(address, served, settings)
+        _work(address, served, settings, telling)
 
 
 def _langgraph() -> Any:  # noqa: ANN401 - a module
@@ -143,11 +155,20 @@ def _app(
     return one
 
 
-def _work(address: str, served: Iterable[Any], settings: Settings) -> None:
+def _telling(file: Path | None) -> Telling | None:
+    telling = channels_in(file)
+    if telling is not None and telling.channels != () and telling.base_url is None:
+        raise Refused(f"{file} needs base_url: where people reach the inbox.")
+    return telling
+
+
+def _work(
+    address: str, served: Iterable[Any], settings: Settings, telling: Telling | None
+) -> None:
     durable, graphs = needed("signoff.durable", "postgres"), _langgraph()
     from signoff.service.turns import Turns  # noqa: PLC0415 - SQLAlchemy costs a second
 
-    with closing(open_database(address)) as so:
+    with closing(open_database(address)) as so, ExitStack() as beside:
         turns = Turns(so.store, heartbeat=settings.heartbeat)
         runners = [
             graphs.Runner(
@@ -159,6 +180,8 @@ def _work(address: str, served: Iterable[Any], settings: Settings) -> None:
         say(f"Worker {turns.worker} on {so.store.url}")
         say(f"Agents: {', '.join(names)}; {settings.concurrency} threads at a time.")
         carrier = durable.carrier_for(so, runners, address, settings)
+        if telling is not None and telling.base_url is not None:
+            beside.enter_context(delivering(so, telling, telling.base_url))
         durable.Worker(carrier, turns, settings, say=say).run(names)
 
 

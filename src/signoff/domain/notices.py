@@ -6,7 +6,7 @@ notice on its way to one recipient over one channel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -190,11 +190,25 @@ def pause(delivery_id: str, attempt: int) -> int:
     return int(doubled * (0.75 + drawn / 2))
 
 
-def deciders(request: Request, known: Iterable[Principal]) -> tuple[str, ...] | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Who can be told.
+
+    Attributes:
+        people: Everybody with a live token.
+        lent: Whoever may decide by another's right now, with that other.
+    """
+
+    people: Sequence[Principal]
+    lent: Sequence[tuple[str, Principal]] = ()
+
+
+def deciders(request: Request, known: Known) -> tuple[str, ...] | None:
     """Who may decide, by name, or None if no rule names anybody.
 
-    A group's members are the known people in it. A name that no known person answers
-    to stays: it may be an address, or one that the operator's file knows.
+    A group's members are the known people in it, and a person's delegates are told
+    too. A name that no known person answers to stays: it may be an address, or one
+    that the operator's file knows.
     """
     reviewers = request.terms.reviewers
     if reviewers is None:
@@ -202,15 +216,25 @@ def deciders(request: Request, known: Iterable[Principal]) -> tuple[str, ...] | 
     return members(reviewers, known, without=_barred(request))
 
 
+def invited(notice: Notice, request: Request, known: Known) -> tuple[str, ...] | None:
+    """Who is told of a notice that wants a decision; None if nobody is named."""
+    if notice.to is None:
+        return deciders(request, known)
+    return members(notice.to, known, without=_barred(request))
+
+
 def members(
-    names: Iterable[str], known: Iterable[Principal], *, without: str | None = None
+    names: Iterable[str], known: Known, *, without: str | None = None
 ) -> tuple[str, ...]:
-    """The people that names stand for, each once: themselves, or a group's members."""
-    people = [person for person in known if person.kind is PrincipalKind.PERSON]
+    """The people that names stand for, each once, and who may decide for them."""
+    people = [one for one in known.people if one.kind is PrincipalKind.PERSON]
+    lent = [(who, right) for who, right in known.lent if right.id != without]
     found: dict[str, None] = {}
     for name in names:
-        answering = sorted({p.id for p in people if p.answers_to((name,))})
+        answering = sorted({one.id for one in people if one.answers_to((name,))})
         found |= dict.fromkeys(answering or [name])
+        instead = sorted({who for who, right in lent if right.answers_to((name,))})
+        found |= dict.fromkeys(instead)
     return tuple(name for name in found if name != without)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -229,11 +229,36 @@ def hold(
     )
 
 
+_UNSAID: Final[Mapping[str, Any]] = {
+    "any_of": None,
+    "denials": 1,
+    "remind_after": (),
+    "ladder": (),
+    "on_expiry": Silence.REJECT.value,
+    "hours": None,
+    "escalate_to": None,
+    "escalate_after": None,
+}
+"""What a rule means that was described before these settings did anything."""
+
+
 def read_rule(described: Mapping[str, Any]) -> Rule:
-    """The rule of a description; Python conditions can't be read back, so they ask."""
+    """The rule of a description; Python conditions can't be read back, so they ask.
+
+    What an older description doesn't say is as it was before there was such a setting.
+
+    Raises:
+        KeyError: It doesn't say something else.
+        PolicyError: It is no rule.
+    """
+    values = dict(described)
+    if "on_expiry" not in values:
+        values |= _UNSAID
     spans = ("expires_in", "valid_for", "escalate_after", "window")
     lists = ("tools", "reviewers", "escalate_to", "decisions")
-    values = dict(described)
+    for setting in fields(Rule):
+        if setting.name not in values:
+            raise KeyError(setting.name)  # a default isn't what was meant
     values |= {name: _span(values[name], name) for name in spans}
     values |= {n: None if values[n] is None else tuple(values[n]) for n in lists}
     values["remind_after"] = _spans(values["remind_after"], "remind_after")

@@ -11,7 +11,8 @@ from signoff.domain.errors import RequestNotFound
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event
 from signoff.domain.pauses import Pause
-from signoff.domain.requests import Request, Status, Vote
+from signoff.domain.requests import Request, RequestKind, Status, Vote
+from signoff.domain.stages import Stage
 from signoff.domain.text import reveal
 from signoff.inbox.desk import Desk, Notice
 from signoff.inbox.outcome import Told, explain, what_happened
@@ -28,6 +29,7 @@ class Case:
 
     Attributes:
         lent: The rights of others that the reviewer may use now.
+        stages: Where the stages of a gate's thread stand.
     """
 
     request: Request
@@ -35,6 +37,7 @@ class Case:
     entry: Entry | None
     history: Sequence[Event]
     lent: Sequence[Lent] = ()
+    stages: Sequence[Stage] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +145,13 @@ def _case(desk: Desk, requests: Sequence[Request]) -> Case | None:
         entry=_entry(desk, request),
         history=desk.client.history(request.id),
         lent=desk.client.lent(),
+        stages=_stages(desk, request),
     )
+
+
+def _stages(desk: Desk, request: Request) -> Sequence[Stage]:
+    gate = request.kind is RequestKind.GATE
+    return desk.client.stages(request.thread) if gate else ()
 
 
 def _entry(desk: Desk, request: Request) -> Entry | None:

@@ -16,7 +16,7 @@ from signoff.domain.errors import (
     SignoffError,
 )
 from signoff.domain.journal import Entry, EntryState
-from signoff.domain.requests import Request, Status, Vote
+from signoff.domain.requests import Request, RequestKind, Status, Vote
 from signoff.domain.text import reveal
 from signoff.domain.voting import progress
 
@@ -44,9 +44,11 @@ def what_happened(
     """Where a request stands and what its call did."""
     if request.status is Status.PENDING:
         return Told(tone="plain", text=_gathering(request, votes, me), final=False)
-    said = f"{request.status.value.capitalize()} by {_who(request.settled_by, me)}"
+    said = f"{_end(request)} by {_who(request.settled_by, me)}"
     if request.status is not Status.APPROVED:
         return Told(tone="plain", text=said + _why(request))
+    if request.kind is RequestKind.GATE:
+        return Told(tone="good", text=f"{said} · the workflow goes on")
     tone, rest, final = _effect(request, entry)
     return Told(tone=tone, text=f"{said} · {rest}", final=final)
 
@@ -86,6 +88,12 @@ def _gathering(request: Request, votes: Sequence[Vote], me: str) -> str:
     counts = bool(mine) and mine[-1].revision == request.revision
     taken = "Your approval is recorded" if counts else "Your edit is asked again"
     return f"{taken} · {approvals(request, votes)} approvals so far"
+
+
+def _end(request: Request) -> str:
+    if request.kind is RequestKind.GATE and request.status is Status.RESPONDED:
+        return "Changes asked for"
+    return request.status.value.capitalize()
 
 
 def _effect(request: Request, entry: Entry | None) -> tuple[str, str, bool]:

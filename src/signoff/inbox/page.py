@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Final
 
@@ -9,7 +10,7 @@ import streamlit as st
 
 from signoff.client import Client
 from signoff.domain.errors import NotAuthenticated, SignoffError
-from signoff.domain.requests import Request, Status
+from signoff.domain.requests import Request, RequestKind, Status
 from signoff.inbox import components, viewing
 from signoff.inbox.desk import Desk, Opened
 from signoff.inbox.dialogs import draw_dialog
@@ -27,6 +28,18 @@ _SIGN_IN: Final = {
 _SIGN_IN_AGAIN: Final = {
     "title": "Sign in again",
     "text": "Your session has ended, or its token was revoked.",
+}
+_ABOUT: Final[Mapping[RequestKind, tuple[str, str, str]]] = {
+    RequestKind.ACTION: (
+        "About the tool",
+        "The tool says nothing about itself.",
+        "This is the tool's own description; nobody checked it.",
+    ),
+    RequestKind.GATE: (
+        "About the gate",
+        "The application asks nothing in words.",
+        "This is the application's own question; nobody checked it.",
+    ),
 }
 
 
@@ -156,10 +169,11 @@ def _still_open(desk: Desk, request: Request) -> Opened | None:
 
 def _draw_tabs(desk: Desk, case: Case, now: int) -> None:
     request = case.request
-    about, history, raw = st.tabs(["About the tool", "History", "Raw"])
+    title, empty, whose = _ABOUT[request.kind]
+    about, history, raw = st.tabs([title, "History", "Raw"])
     with about:
-        safe_text(request.description or "The tool says nothing about itself.")
-        safe_text("This is the tool's own description; nobody checked it.")
+        safe_text(request.description or empty)
+        safe_text(whose)
     with history:
         data = viewing.timeline(case.history, desk.me.id, now)
         components.TIMELINE("signoff_timeline", data)

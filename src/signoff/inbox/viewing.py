@@ -14,7 +14,13 @@ from signoff.domain.ledger import Event
 from signoff.domain.outlook import next_escalation, next_step, silence_means
 from signoff.domain.pauses import Pause
 from signoff.domain.principals import Principal
-from signoff.domain.requests import Request, Status, Vote
+from signoff.domain.requests import (
+    Request,
+    RequestKind,
+    Status,
+    Vote,
+    approves_by_silence,
+)
 from signoff.domain.text import reveal
 from signoff.domain.voting import (
     Progress,
@@ -27,6 +33,7 @@ from signoff.domain.voting import (
 from signoff.inbox.desk import Desk
 from signoff.inbox.looking import Case, Line, Seen, is_filtered
 from signoff.inbox.outcome import approvals, since, what_happened
+from signoff.inbox.staging import staged
 from signoff.inbox.wording import agreed, headline, hidden_in, rows_of
 
 Data = dict[str, Any]
@@ -99,6 +106,8 @@ def detail(desk: Desk, case: Case, now: int) -> Data:
         "headline": headline(request.tool, request.args, request.kind),
         "chips": _chips(case),
         "settled": _settled(case, desk.me.id, now),
+        "silence": "approved" if approves_by_silence(request) else "rejected",
+        **staged(request, case.stages),
         "warnings": _warnings(request),
         "compared": request.edited,
         "before": "Proposed by the agent",
@@ -179,11 +188,18 @@ def _line(line: Line) -> Data:
 def _pause(pause: Pause, seen: Seen) -> Data:
     why = "" if pause.reason is None else f": {pause.reason}"
     said = f"By {pause.paused_by} {ago(pause.paused_at, seen.now)}{why}"
-    counted = f"{seen.stalled} call(s) wait for a pause to be lifted."
+    lift = f"signoff resume {pause.id}"
     return {
         "what": reveal(f"Paused: {pause.scope()}. Calls wait, deadlines stand still."),
-        "said": f"{reveal(said)}\n{counted} signoff resume {pause.id}",
+        "said": f"{reveal(said)}\n{_stalled(seen.stalled)} To lift it: {lift}",
     }
+
+
+def _stalled(count: int) -> str:
+    if count == 0:
+        return "No call waits yet."
+    told = "1 call waits" if count == 1 else f"{count} calls wait"
+    return f"{told} for a pause to be lifted."
 
 
 def _item(request: Request) -> Data:
@@ -308,6 +324,8 @@ def _lapse(request: Request, now: int) -> str | None:
 def _vote(vote: Vote, request: Request, me: str, now: int) -> Data:
     counts = vote.revision == request.revision
     said = _SAID.get(vote.kind, vote.kind)
+    if request.kind is RequestKind.GATE and vote.kind == "respond":
+        said = "asked for changes"
     reason = "" if vote.reason is None else f": {reveal(vote.reason)}"
     before = "" if counts else ", before it was edited"
     who = "You" if vote.principal == me else reveal(vote.principal)

@@ -27,7 +27,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -43,6 +43,7 @@ from signoff.ports import Channel
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS: Final[Mapping[str, int]] = {"starttls": 587, "implicit": 465, "none": 25}
 _MIN_SECRET_BYTES: Final = 24
+_SOME_SECRET: Final = "whsec_" + base64.b64encode(bytes(_MIN_SECRET_BYTES)).decode()
 _PLAIN_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 
 
@@ -137,6 +138,28 @@ def read_settings(path: Path, environment: Mapping[str, str] | None = None) -> S
         raise PolicyError(f"is not TOML: {error}.", file=str(path)) from error
     env = os.environ if environment is None else environment
     return _Reader(path, text, data, env).settings()
+
+
+class _AnySecret(Mapping[str, str]):
+    """An environment that this process doesn't have: every name is a good secret."""
+
+    def __getitem__(self, key: str) -> str:
+        return _SOME_SECRET
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def check_settings(path: Path) -> None:
+    """Check the channels in a file, also where its secrets' environment isn't.
+
+    Raises:
+        PolicyError: With file, line and a suggestion.
+    """
+    read_settings(path, _AnySecret())
 
 
 class _Reader:
@@ -299,7 +322,8 @@ class _Reader:
     def _invalid(
         self, error: ValidationError, place: tuple[str, ...], kind: type[_Table]
     ) -> PolicyError:
-        first = error.errors()[0]
+        # A setting with a typo is also missing under its right name.
+        first = max(error.errors(), key=lambda one: one["type"] == "extra_forbidden")
         key = str(first["loc"][0]) if first["loc"] else "type"
         names = [f.alias or n for n, f in kind.model_fields.items()]
         if first["type"] == "extra_forbidden":

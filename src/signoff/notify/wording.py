@@ -27,6 +27,7 @@ _HEADLINES: Final[Mapping[str, str]] = {
     "cancelled": "Withdrawn: it never runs",
     "test": "This is a test. Nothing waits for you.",
 }
+_DONE_BY: Final = {"assigned": "Handed over by", "edited": "Edited by"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,8 @@ def headline(message: Message) -> str:
     said = _HEADLINES.get(notice.kind, f"News: {one_line(notice.kind)}.")
     if said.endswith("."):
         return said
+    if notice.said.get("by") == "silence":
+        return f"{said} by silence: nobody answered in time."
     return f"{said} by {'signoff' if notice.by is None else one_line(notice.by)}."
 
 
@@ -100,23 +103,30 @@ def cut(text: str, longest: int) -> str:
 
 
 def _facts(message: Message) -> Iterator[tuple[str, str]]:
-    request, said = message.request, message.notice.said
+    request, notice = message.request, message.notice
     yield "What", one_line(request.tool)
     yield "Risk", one_line(request.risk)
     if request.user is not None:
         yield "On behalf of", one_line(request.user)
     if request.team is not None:
         yield "Team", one_line(request.team)
-    if not message.notice.is_settled:
-        due = as_datetime(request.expires_at)
-        yield "Decide until", f"{due:%Y-%m-%d %H:%M} UTC"
-        if request.terms.approvals > 1:
-            yield "Approvals needed", str(request.terms.approvals)
+    if not notice.is_settled:
+        yield from _wanted(message)
     for name in ("reason", "message"):
-        if said.get(name) is not None:
-            yield name.capitalize(), shown(said[name])
+        if notice.said.get(name) is not None:
+            yield name.capitalize(), shown(notice.said[name])
     if request.note is not None:
         yield "Note", shown(request.note)
+
+
+def _wanted(message: Message) -> Iterator[tuple[str, str]]:
+    request, notice = message.request, message.notice
+    if notice.kind in _DONE_BY and notice.by is not None:
+        yield _DONE_BY[notice.kind], one_line(notice.by)
+    due = as_datetime(request.expires_at)
+    yield "Decide until", f"{due:%Y-%m-%d %H:%M} UTC"
+    if request.terms.approvals > 1:
+        yield "Approvals needed", str(request.terms.approvals)
 
 
 def _texts(value: object) -> Iterator[str]:

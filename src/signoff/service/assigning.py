@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from signoff.domain.errors import AlreadyDecided, NotAllowed, RequestNotFound
 from signoff.domain.ledger import Fact
+from signoff.domain.notices import Notice
 from signoff.domain.principals import ADMINS, Principal, PrincipalKind
 from signoff.domain.requests import Request, Status
 from signoff.ports import Reading, Store, Writing
@@ -61,6 +62,17 @@ def _assign(tx: Writing, request: Request, to: str | None, by: Principal) -> Non
             body={"to": to, "was": request.assignee},
         )
     )
+    if to is not None:
+        tx.tell(
+            Notice(
+                kind="assigned",
+                request_id=request.id,
+                revision=request.revision,
+                to=(to,),
+                by=by.id,
+                said={"to": [to]},
+            )
+        )
 
 
 def _check_may_assign(reading: Reading, request: Request, by: Principal) -> None:

@@ -23,17 +23,16 @@ from signoff.domain.notices import (
     SECOND,
     Delivery,
     DeliveryState,
+    Known,
     Message,
     Posted,
-    deciders,
+    invited,
     is_moot,
-    members,
     pause,
     step,
 )
-from signoff.domain.principals import Principal
 from signoff.domain.requests import Request, Status
-from signoff.ports import Channel, Outbox, Outlets, Store
+from signoff.ports import Channel, Outbox, Outlets, Reading, Store
 
 log: Final = logging.getLogger("signoff")
 
@@ -72,14 +71,23 @@ def spread_new(store: Store, channels: Sequence[Channel]) -> None:
     """
     with store.reading() as reading:
         new = reading.new_notices(BATCH)
-        people = reading.people() if channels and new else ()
+        known = _known(reading) if channels and new else None
     if not new:
         return
-    for posted in new if channels else ():
-        with store.outbox() as tx:
-            _spread(tx, posted, channels, people)
+    if known is not None:
+        for posted in new:
+            with store.outbox() as tx:
+                _spread(tx, posted, channels, known)
     with store.outbox() as tx:
         tx.forget_stale()
+
+
+def _known(reading: Reading) -> Known:
+    now = reading.now()
+    delegations = reading.delegations()
+    delegates = sorted({one.delegate for one in delegations if one.is_active(now)})
+    lent = [(who, one.holder) for who in delegates for one in reading.lent_to(who)]
+    return Known(people=reading.people(), lent=lent)
 
 
 def requeue(store: Store, delivery_id: str) -> Delivery:
@@ -98,13 +106,13 @@ def requeue(store: Store, delivery_id: str) -> Delivery:
 
 
 def _spread(
-    tx: Outbox, posted: Posted, channels: Sequence[Channel], people: Sequence[Principal]
+    tx: Outbox, posted: Posted, channels: Sequence[Channel], known: Known
 ) -> None:
     if not tx.spread(posted):
         return
     request = tx.request(posted.notice.request_id)
     found = {
-        channel: _recipients(tx, posted, request, channel, people)
+        channel: _recipients(tx, posted, request, channel, known)
         for channel in channels
         if request is not None
     }
@@ -127,7 +135,7 @@ def _recipients(
     posted: Posted,
     request: Request | None,
     channel: Channel,
-    people: Sequence[Principal],
+    known: Known,
 ) -> Sequence[str]:
     notice = posted.notice
     if request is None:
@@ -136,11 +144,9 @@ def _recipients(
         return channel.recipients(None)
     if is_moot(notice, request):
         return ()
-    if notice.to is not None:
-        return channel.recipients(members(notice.to, people))
     if notice.is_settled:
         return tx.told(request.id, channel.name)
-    return channel.recipients(deciders(request, people))
+    return channel.recipients(invited(notice, request, known))
 
 
 def _deliver_over(store: Store, outlets: Outlets, channel: Channel) -> int:

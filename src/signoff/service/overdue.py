@@ -134,6 +134,7 @@ def _step(tx: Writing, request: Request, number: int) -> Swept:
         request_id=request.id,
         revision=request.revision,
         to=step.to or None,
+        said={"to": list(step.to)} if step.to else {},
     )
     tx.tell(told)
     return counted

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from signoff.clock import monotonic
 from signoff.ports import Wakeup, Workforce
-from signoff.service import overdue, pauses, turns
+from signoff.service import deliver, overdue, pauses, turns
 from signoff.service.core import Core
 from signoff.service.overdue import Swept
 
 LONGEST_DELAY_S = 300
+TIDY_EVERY_S = 3600
 
 
 class Upkeep(Core):
     """The use cases of whoever keeps things going: a loop, a worker, a server."""
+
+    _tidy_from = 0.0
 
     def run_due(self) -> int:
         """Do everything whose time has come, in any process. Returns how much.
@@ -89,7 +93,14 @@ class Upkeep(Core):
 
     def _due_work(self) -> Sequence[Callable[[], int]]:
         """What `run_due` does, in order; each says how much there was."""
-        return (self.wake_freed, self._swept, self.lose_turns)
+        return (self.wake_freed, self._swept, self.lose_turns, self._tidied)
 
     def _swept(self) -> int:
         return self.sweep().total
+
+    def _tidied(self) -> int:
+        """Remove notices that nobody took in time: a store may have no channels."""
+        if monotonic() >= self._tidy_from:
+            deliver.spread_new(self.store, ())
+            self._tidy_from = monotonic() + TIDY_EVERY_S
+        return 0

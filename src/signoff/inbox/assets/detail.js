@@ -46,7 +46,9 @@ function draw(state, data) {
   const focused = state.refocus ? null : root.getRootNode().activeElement?.dataset?.name;
   const parts = [drawChips(data), drawHeadline(state, data), drawDeadline(state, data)];
   parts.push(...drawWarnings(data));
+  if (data.gate) parts.push(...drawStages(data));
   if (!data.editing) parts.push(drawRows(state, data));
+  if (data.gate) parts.push(...drawMade(state, data));
   parts.push(...drawVotes(data));
   if (!data.editing) parts.push(...drawActions(state, data));
   parts.push(drawAbout(data));
@@ -84,7 +86,8 @@ function drawDeadline(state, data) {
   if (data.settled) {
     line.append(el("span", "settled " + data.settled.tone, data.settled.text));
   } else {
-    line.append(el("span", "", "if nobody answers: rejected in "));
+    const told = data.frozen_at === null ? "if nobody answers: " + data.silence + " in " : "paused, the deadline stands still; left: ";
+    line.append(el("span", "", told));
     state.clock = line.appendChild(el("strong", "clock"));
     const track = line.appendChild(el("span", "track"));
     state.fill = track.appendChild(el("span", "fill"));
@@ -99,6 +102,42 @@ function drawWarnings(data) {
     warning.append(el("span", "mark", "!"), el("span", "", text));
     return warning;
   });
+}
+
+// How far the workflow is, what is asked, and what people asked for before.
+function drawStages(data) {
+  const parts = [];
+  if (data.stages.length > 0) {
+    const list = el("ol", "stages");
+    list.setAttribute("aria-label", "Stages of the workflow");
+    for (const stage of data.stages) {
+      const item = el("li", "stage " + stage.state);
+      if (stage.now) item.setAttribute("aria-current", "step");
+      item.append(el("strong", "", stage.name), el("span", "", ": " + stage.said));
+      list.append(item);
+    }
+    parts.push(list);
+  }
+  if (data.question) parts.push(el("p", "question", data.question));
+  if (data.remarks.length > 0) parts.push(drawRemarks(data));
+  return parts;
+}
+
+function drawRemarks(data) {
+  const list = el("ol", "remarks");
+  list.setAttribute("aria-label", "Changes that people asked for");
+  data.remarks.forEach((said, index) => {
+    const item = el("li", "");
+    item.append(el("strong", "", "Changes after round " + (index + 1) + ": "), el("span", "said", said));
+    list.append(item);
+  });
+  return list;
+}
+
+function drawMade(state, data) {
+  if (data.made.length === 0) return [];
+  const titles = ["Earlier stage", "What it made"];
+  return [drawRows(state, { compared: false, titles, rows: data.made, place: " made" })];
 }
 
 function unread(state) {
@@ -141,7 +180,7 @@ function drawActions(state, data) {
   if (data.decisions.includes("approve")) bar.append(drawApprove(state, data));
   for (const kind of ["reject", "edit", "respond"]) {
     if (!data.decisions.includes(kind)) continue;
-    const [mark, text, key] = LABELS[kind];
+    const [mark, text, key] = kind === "respond" && data.gate ? ["↩", "Request changes", "M"] : LABELS[kind];
     const node = button("action", "", () => state.send("open", openPayload(data, kind)));
     node.append(el("span", "mark", mark), el("span", "", text), el("span", "key", key));
     node.dataset.name = kind;
@@ -220,7 +259,7 @@ function tick(state) {
   state.asked.textContent = "asked " + agoText(now - data.asked_at);
   if (!state.clock) return;
   const left = data.expires_at - (data.frozen_at ?? now);
-  state.clock.textContent = data.frozen_at === null ? clockText(left) : "paused";
+  state.clock.textContent = clockText(left);
   state.clock.classList.toggle("soon", left < 300e6);
   const share = left / Math.max(1, data.expires_at - data.asked_at);
   state.fill.style.width = Math.max(0, Math.min(100, share * 100)) + "%";

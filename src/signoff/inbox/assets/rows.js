@@ -7,7 +7,7 @@ const TAIL_CHARS = 200;
 function drawRows(state, data) {
   const table = el("table", "rows");
   const head = table.createTHead().insertRow();
-  const titles = data.compared ? ["Field", data.before, data.after] : ["Field", "Value"];
+  const titles = data.titles ?? (data.compared ? ["Field", data.before, data.after] : ["Field", "Value"]);
   for (const title of titles) {
     const cell = el("th", "", title);
     cell.scope = "col";
@@ -33,7 +33,7 @@ function drawRow(state, data, line, row) {
     line.insertCell().append(row.changed ? value(state, row.name + " before", row.was) : el("span", "muted", "same"));
   }
   const cell = line.insertCell();
-  cell.append(value(state, row.name + " now", row.text));
+  cell.append(value(state, row.name + (data.place ?? " now"), row.text));
   if (row.hidden > 0) cell.append(el("div", "hidden", row.hidden + " hidden character" + (row.hidden > 1 ? "s" : "") + ", shown as [U+…]"));
 }
 
