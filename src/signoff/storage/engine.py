@@ -19,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from signoff.clock import monotonic
 from signoff.domain.errors import InvalidSetting, StorageUnavailable
+from signoff.storage.liveness import noticing_losses
 
 MODE: Final = "signoff_mode"
 WAIT_S: Final = 30
@@ -126,13 +127,13 @@ def _postgresql(url: URL) -> Engine:
         url,
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
-        pool_pre_ping=True,
         # Whatever the server's default is: after waiting for the chain's lock, a
         # statement must see what was committed meanwhile.
         isolation_level="READ COMMITTED",
         connect_args=waits,
     )
     event.listen(engine, "connect", _configure_postgresql)
+    noticing_losses(engine)
     return engine
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Engine,
+    Row,
     Select,
     TextClause,
     case,
@@ -37,8 +39,13 @@ _TAKE: Final = """
         agent = excluded.agent, worker = excluded.worker, fence = turns.fence + 1,
         taken_at = {now}, lease_until = {now} + :lease
     WHERE turns.lease_until = 0
-    RETURNING fence
+    RETURNING fence, {wakeup}
 """
+_REASON: Final = ("agent", "version", "attempts")
+_WAKEUP_TAKEN: Final = ", ".join(
+    f"(SELECT {name} FROM wakeups WHERE thread = :thread) AS wakeup_{name}"  # noqa: S608 - our columns
+    for name in _REASON
+)
 _KEEP: Final = (
     "UPDATE turns SET lease_until = {now} + :lease "
     "WHERE worker = :worker AND lease_until > 0"
@@ -58,6 +65,12 @@ _END: Final = text(
 _END_LAPSED: Final = (
     "UPDATE turns SET lease_until = 0 WHERE thread = :thread AND worker = :worker "
     "AND fence = :fence AND lease_until > 0 AND lease_until <= {now}"
+)
+_DONE_AND_END: Final = text(
+    "WITH done AS "
+    "(DELETE FROM wakeups WHERE thread = :thread AND version = :version RETURNING 1) "
+    "UPDATE turns SET lease_until = 0 WHERE thread = :thread AND worker = :worker "
+    "AND fence = :fence AND lease_until > 0 AND EXISTS (SELECT 1 FROM done)"
 )
 _DONE: Final = text("DELETE FROM wakeups WHERE thread = :thread AND version = :version")
 _WAKEUP: Final = text(
@@ -196,13 +209,16 @@ class TurnsStore:
     ) -> tuple[Turn, Wakeup | None] | None:
         """Take a thread's turn, if nobody has it, with the thread's wake-up then."""
         values = {"thread": thread, "agent": agent, "worker": worker, "lease": lease}
-        with storage_errors(self.engine), self.engine.begin() as connection:
-            fence = connection.execute(self._timed(_TAKE), values).scalar()
-            if fence is None:
+        with storage_errors(self.engine), self._at_once() as connection:
+            taken = connection.execute(self._timed(_TAKE), values).first()
+            if taken is None:
                 return None
-            wakeup = _wakeup_of(connection, thread)
-        turn = Turn(thread=thread, agent=agent, worker=worker, fence=int(fence))
-        return turn, wakeup
+            turn = Turn(
+                thread=thread, agent=agent, worker=worker, fence=int(taken.fence)
+            )
+            reason = _wakeup_taken(thread, taken)
+            # Not seen by a statement that had to wait for the turn: it came meanwhile.
+            return turn, reason or _wakeup_of(connection, thread)
 
     def holds(self, turn: Turn) -> bool:
         """Whether a turn is still its worker's."""
@@ -211,12 +227,14 @@ class TurnsStore:
 
     def end_turn(self, turn: Turn) -> bool:
         """Give a turn back; False if it was lost before."""
-        with storage_errors(self.engine), self.engine.begin() as connection:
+        with storage_errors(self.engine), self._at_once() as connection:
             return _moved(connection, _END, _key(turn))
 
     def end_waking(self, turn: Turn, done: Wakeup) -> Wakeup | None:
         """Forget a wake-up and end the turn, unless a new reason has come since."""
         values = {"thread": done.thread, "version": done.version}
+        if self.engine.dialect.name == "postgresql" and self._ended(turn, done):
+            return None
         with storage_errors(self.engine), self.engine.begin() as connection:
             if not _moved(connection, _DONE, values):
                 newer = _wakeup_of(connection, turn.thread)
@@ -224,6 +242,12 @@ class TurnsStore:
                     return newer
             connection.execute(_END, _key(turn))
         return None
+
+    def _ended(self, turn: Turn, done: Wakeup) -> bool:
+        """Both moves in one statement; False says nothing of what became of either."""
+        values = {**_key(turn), "version": done.version}
+        with storage_errors(self.engine), self._at_once() as connection:
+            return _moved(connection, _DONE_AND_END, values)
 
     def keep_turns(self, worker: str, lease: int) -> None:
         """Say that a worker is alive, and with it every turn that it still has."""
@@ -259,6 +283,15 @@ class TurnsStore:
         with storage_errors(self.engine), self.engine.begin() as connection:
             return _moved(connection, self._timed(_PUT_OFF), {**values, **more})
 
+    def _at_once(self) -> AbstractContextManager[Connection]:
+        """For a statement that is a transaction of its own: it needs no round trips.
+
+        On SQLite, where there are none, its transaction begins as every writer's.
+        """
+        if self.engine.dialect.name == "postgresql":
+            return self._readers.connect()
+        return self.engine.begin()
+
     def _timed(self, statement: str) -> TextClause:
         return _timed(statement, self.engine.dialect.name, self._clock.offset_us)
 
@@ -266,12 +299,23 @@ class TurnsStore:
 @lru_cache(maxsize=64)
 def _timed(statement: str, dialect: str, offset: int) -> TextClause:
     now = CLOCKS[dialect].format(offset=offset)
-    return text(statement.format(now=now))
+    return text(statement.format(now=now, wakeup=_WAKEUP_TAKEN))
 
 
 def _wakeup_of(connection: Connection, thread: str) -> Wakeup | None:
     row = connection.execute(_WAKEUP, {"thread": thread}).mappings().first()
     return None if row is None else _wakeup(row)
+
+
+def _wakeup_taken(thread: str, taken: Row[Any]) -> Wakeup | None:
+    if taken.wakeup_version is None:
+        return None
+    return Wakeup(
+        thread=thread,
+        agent=taken.wakeup_agent,
+        version=taken.wakeup_version,
+        attempts=taken.wakeup_attempts,
+    )
 
 
 def _moved(connection: Connection, statement: Any, values: dict[str, Any]) -> bool:  # noqa: ANN401 - a statement

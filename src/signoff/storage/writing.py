@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Exists,
     Table,
+    TextClause,
     Update,
     UpdateBase,
-    and_,
     bindparam,
-    distinct,
-    false,
-    func,
-    literal,
     literal_column,
-    or_,
-    select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from signoff.domain import journal, ledger
+from signoff.domain import ledger
 from signoff.domain import requests as life
-from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Fact
 from signoff.domain.principals import Token
 from signoff.domain.requests import Request, Status, Vote
@@ -36,17 +28,13 @@ from signoff.ports import KnownTool, Ruled
 from signoff.storage import rows
 from signoff.storage import tables as t
 from signoff.storage.delegating import WritingDelegations
+from signoff.storage.entries import INSERTS, EntriesWriting
 from signoff.storage.outbox import Telling
 from signoff.storage.pausing import PausesWriting, after, shared_lock
 from signoff.storage.reading import SqlReading
 from signoff.storage.stages import StageWriting
 from signoff.storage.turns import TurnsWriting
 
-_INSERTS: Final[Mapping[str, Callable[[Any], sqlite.Insert]]] = {
-    "sqlite": sqlite.insert,
-    # Its conflict clauses are spelled the same; the types don't know.
-    "postgresql": cast("Callable[[Any], sqlite.Insert]", postgresql.insert),
-}
 _SEAL: Final = (
     t.chains.update()
     .where(t.chains.c.thread == bindparam("chain"))
@@ -54,8 +42,33 @@ _SEAL: Final = (
 )
 
 
+# A new reason is tried at once, whatever became of the last one.
+_WAKE: Final = text(
+    "INSERT INTO wakeups (thread, agent, since, version, due_at, attempts, error) "
+    "VALUES (:thread, :agent, :since, :version, 0, 0, NULL) "
+    "ON CONFLICT (thread) DO UPDATE SET agent = excluded.agent, "
+    "version = excluded.version, due_at = 0, attempts = 0, error = NULL"
+)
+
+
+@lru_cache(maxsize=16)
+def _opening(dialect: str, clock: str) -> TextClause:
+    # The upsert takes the thread's row lock and reads the clock after the wait.
+    return text(
+        "INSERT INTO chains (thread, seq, head) VALUES (:thread, 0, :head) "  # noqa: S608 - our clock
+        "ON CONFLICT (thread) DO UPDATE SET thread = excluded.thread "
+        f"RETURNING seq, head, {shared_lock(dialect)} AS shared, {clock} AS clock"
+    )
+
+
 class SqlWriting(
-    StageWriting, SqlReading, Telling, PausesWriting, WritingDelegations, TurnsWriting
+    StageWriting,
+    EntriesWriting,
+    SqlReading,
+    Telling,
+    PausesWriting,
+    WritingDelegations,
+    TurnsWriting,
 ):
     """The moves of the port, in the transaction of `connection`."""
 
@@ -63,15 +76,9 @@ class SqlWriting(
         super().__init__(connection, offset)
         self._thread = thread
         self._facts: list[Fact] = []
-        self._insert = _INSERTS[connection.dialect.name]
-        lock = shared_lock(connection.dialect.name)
-        # The upsert takes the thread's row lock and reads the clock after the wait.
+        self._insert = INSERTS[connection.dialect.name]
         opened = connection.execute(
-            text(
-                "INSERT INTO chains (thread, seq, head) VALUES (:thread, 0, :head) "  # noqa: S608 - our clock
-                "ON CONFLICT (thread) DO UPDATE SET thread = excluded.thread "
-                f"RETURNING seq, head, {lock} AS shared, {self._clock} AS clock"
-            ),
+            _opening(connection.dialect.name, self._clock),
             {"thread": thread, "head": ledger.GENESIS},
         ).one()
         self._seq, self._head, self._now = opened.seq, opened.head, int(opened.clock)
@@ -176,79 +183,15 @@ class SqlWriting(
             )
         )
 
-    def add_entry(self, entry: Entry, *, request: Request | None) -> bool:
-        row = rows.entry_row(entry)
-        statement = self._insert(t.entries)
-        if request is None:
-            return self._added(t.entries, row)
-        names = [column.name for column in t.entries.columns]
-        values = [
-            literal(row[name], t.entries.c[name].type).label(name) for name in names
-        ]
-        guarded = select(*values).where(self._approved(request))
-        # SQLite's grammar needs a WHERE between SELECT and ON CONFLICT; there is one.
-        return self._changed(
-            statement.from_select(names, guarded).on_conflict_do_nothing()
-        )
-
-    def restart_entry(
-        self, entry: Entry, move: str, *, worker: str, lease: int
-    ) -> bool:
-        to = journal.step(entry.state, move)
-        return self._changed(
-            self._entry(entry).values(
-                state=to.value,
-                attempt=entry.attempt + (1 if move == "retry" else 0),
-                worker=worker,
-                lease_until=self._now + lease,
-                started_at=self._now,
-                finished_at=None,
-                result=None,
-                summary=None,
-                changed_at=self._now,
-            )
-        )
-
-    def move_entry(
-        self,
-        entry: Entry,
-        move: str,
-        *,
-        result: bytes | None = None,
-        summary: str | None = None,
-        lapsed: bool = False,
-    ) -> bool:
-        to = journal.step(entry.state, move)
-        statement = self._entry(entry)
-        if lapsed:
-            statement = statement.where(t.entries.c.lease_until <= self._sql_now())
-        return self._changed(
-            statement.values(
-                state=to.value,
-                finished_at=None if to is EntryState.RUNNING else self._now,
-                result=result,
-                summary=summary,
-                changed_at=self._now,
-            )
-        )
-
     def wake(self, agent: str | None) -> None:
-        insert = self._insert(t.wakeups).values(
-            thread=self._thread,
-            agent=agent,
-            since=self._now,
+        values = {
+            "thread": self._thread,
+            "agent": agent,
+            "since": self._now,
             # Every wake-up stands beside a fact, so its place in the chain is new.
-            version=self._seq + len(self._facts),
-            due_at=0,
-            attempts=0,
-            error=None,
-        )
-        # A new reason is tried at once, whatever became of the last one.
-        names = ("version", "agent", "due_at", "attempts", "error")
-        news = {name: insert.excluded[name] for name in names}
-        self._connection.execute(
-            insert.on_conflict_do_update(index_elements=["thread"], set_=news)
-        )
+            "version": self._seq + len(self._facts),
+        }
+        self._connection.execute(_WAKE, values)
 
     def add_token(self, token: Token, secret_hash: str) -> None:
         row = {**rows.token_row(token), "secret_hash": secret_hash}
@@ -293,63 +236,6 @@ class SqlWriting(
                 (columns.expires_at > self._sql_now()) | stands_still
             )
         return statement
-
-    def _approved(self, request: Request) -> Exists:
-        """Approved, still valid, unchanged, by enough people who saw this digest.
-
-        Which people those must be is the domain's rule; this is its lower bound.
-        """
-        r, v = t.requests.c, t.votes.c
-        least = request.terms.approvals
-        people, rights = (
-            select(func.count(distinct(who)))
-            .where(
-                v.request_id == r.id,
-                v.revision == r.revision,
-                v.digest == r.digest,
-                v.kind.in_(("approve", "edit")),
-            )
-            .scalar_subquery()
-            for who in (v.principal, func.coalesce(v.behalf, v.principal))
-        )
-        return (
-            select(literal(1))
-            .where(
-                r.id == request.id,
-                r.status == Status.APPROVED.value,
-                r.digest == request.digest,
-                (r.valid_until.is_(None)) | (r.valid_until > self._sql_now()),
-                or_(and_(people >= least, rights >= least), self._by_silence(request)),
-            )
-            .exists()
-        )
-
-    def _by_silence(self, request: Request) -> ColumnElement[bool]:
-        """Approved by its deadline: as its terms say, and as the ledger has it."""
-        if not life.approves_by_silence(request):
-            return false()
-        r, e = t.requests.c, t.events.c
-        told = select(literal(1)).where(
-            e.thread == r.thread,
-            e.subject == r.id,
-            e.kind == Status.APPROVED.value,
-            e.actor.is_(None),
-        )
-        return and_(
-            r.terms == rows.content_row(request)["terms"],
-            r.risk == request.risk,
-            r.settled_by.is_(None),
-            r.settled_at >= r.expires_at,
-            told.exists(),
-        )
-
-    def _entry(self, entry: Entry) -> Update:
-        columns = t.entries.c
-        return t.entries.update().where(
-            columns.id == entry.id,
-            columns.state == entry.state.value,
-            columns.attempt == entry.attempt,
-        )
 
     def _sql_now(self) -> ColumnElement[int]:
         return literal_column(self._clock, BigInteger)

@@ -1,0 +1,205 @@
+"""Moves of journal entries, whose statements are made once and then only filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final, Protocol, cast
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Exists,
+    Select,
+    Update,
+    UpdateBase,
+    and_,
+    bindparam,
+    distinct,
+    func,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from signoff.domain import journal
+from signoff.domain import requests as life
+from signoff.domain.journal import Entry, EntryState
+from signoff.domain.requests import Request, Status
+from signoff.storage import rows
+from signoff.storage import tables as t
+
+INSERTS: Final[Mapping[str, Callable[[Any], sqlite.Insert]]] = {
+    "sqlite": sqlite.insert,
+    # Its conflict clauses are spelled the same; the types don't know.
+    "postgresql": cast("Callable[[Any], sqlite.Insert]", postgresql.insert),
+}
+_E: Final = t.entries.c
+_AS_IT_WAS: Final = t.entries.update().where(
+    _E.id == bindparam("entry"),
+    _E.state == bindparam("was"),
+    _E.attempt == bindparam("of_attempt"),
+)
+_MOVED: Final = ("state", "finished_at", "result", "summary", "changed_at")
+_RESTARTED: Final = (*_MOVED, "attempt", "worker", "lease_until", "started_at")
+
+
+class _Changing(Protocol):
+    def __call__(
+        self, statement: UpdateBase, values: Mapping[str, Any] | None = None
+    ) -> bool: ...
+
+
+class EntriesWriting:
+    """Moves of entries, in one transaction."""
+
+    _connection: Connection
+    _clock: str
+    _now: int
+    _changed: _Changing
+
+    def add_entry(self, entry: Entry, *, request: Request | None) -> bool:
+        row = rows.entry_row(entry)
+        dialect = self._connection.dialect.name
+        if request is None:
+            added = INSERTS[dialect](t.entries).on_conflict_do_nothing()
+            return self._changed(added, row)
+        silent = life.approves_by_silence(request)
+        values = {f"new_{name}": value for name, value in row.items()}
+        values |= _approval(request, silent=silent)
+        return self._changed(_claim(dialect, self._clock, silent=silent), values)
+
+    def restart_entry(
+        self, entry: Entry, move: str, *, worker: str, lease: int
+    ) -> bool:
+        to = journal.step(entry.state, move)
+        news = {
+            "state": to.value,
+            "attempt": entry.attempt + (1 if move == "retry" else 0),
+            "worker": worker,
+            "lease_until": self._now + lease,
+            "started_at": self._now,
+            "finished_at": None,
+            "result": None,
+            "summary": None,
+            "changed_at": self._now,
+        }
+        return self._changed(_RESTART, _filled(entry, news))
+
+    def move_entry(
+        self,
+        entry: Entry,
+        move: str,
+        *,
+        result: bytes | None = None,
+        summary: str | None = None,
+        lapsed: bool = False,
+    ) -> bool:
+        to = journal.step(entry.state, move)
+        news = {
+            "state": to.value,
+            "finished_at": None if to is EntryState.RUNNING else self._now,
+            "result": result,
+            "summary": summary,
+            "changed_at": self._now,
+        }
+        statement = _lose(self._clock) if lapsed else _MOVE
+        return self._changed(statement, _filled(entry, news))
+
+
+def _filled(entry: Entry, news: Mapping[str, Any]) -> dict[str, Any]:
+    values = {f"new_{name}": value for name, value in news.items()}
+    was = {"entry": entry.id, "was": entry.state.value, "of_attempt": entry.attempt}
+    return {**values, **was}
+
+
+def _setting(names: tuple[str, ...]) -> Update:
+    return _AS_IT_WAS.values({name: bindparam(f"new_{name}") for name in names})
+
+
+_MOVE: Final = _setting(_MOVED)
+_RESTART: Final = _setting(_RESTARTED)
+
+
+@lru_cache(maxsize=16)
+def _lose(clock: str) -> Update:
+    return _MOVE.where(_E.lease_until <= _sql_now(clock))
+
+
+@lru_cache(maxsize=16)
+def _claim(dialect: str, clock: str, *, silent: bool) -> UpdateBase:
+    names = [column.name for column in t.entries.columns]
+    values = [bindparam(f"new_{name}", type_=_E[name].type) for name in names]
+    guarded = select(*values).where(_approved(clock, silent=silent))
+    # SQLite's grammar needs a WHERE between SELECT and ON CONFLICT; there is one.
+    insert = INSERTS[dialect](t.entries).from_select(names, guarded)
+    return insert.on_conflict_do_nothing()
+
+
+def _approval(request: Request, *, silent: bool) -> dict[str, Any]:
+    """What fills `_approved`."""
+    seen = {
+        "request": request.id,
+        "seen_digest": request.digest,
+        "least": request.terms.approvals,
+    }
+    if silent:
+        seen["seen_terms"] = rows.content_row(request)["terms"]
+        seen["seen_risk"] = request.risk
+    return seen
+
+
+def _approved(clock: str, *, silent: bool) -> Exists:
+    """Approved, still valid, unchanged, by enough people who saw this digest.
+
+    Which people those must be is the domain's rule; this is its lower bound.
+    """
+    r, v = t.requests.c, t.votes.c
+    least = bindparam("least", type_=BigInteger)
+    people, rights = (
+        select(func.count(distinct(who)))
+        .where(
+            v.request_id == r.id,
+            v.revision == r.revision,
+            v.digest == r.digest,
+            v.kind.in_(("approve", "edit")),
+        )
+        .scalar_subquery()
+        for who in (v.principal, func.coalesce(v.behalf, v.principal))
+    )
+    agreed: ColumnElement[bool] = and_(people >= least, rights >= least)
+    return (
+        select(literal_column("1"))
+        .where(
+            r.id == bindparam("request"),
+            r.status == Status.APPROVED.value,
+            r.digest == bindparam("seen_digest"),
+            (r.valid_until.is_(None)) | (r.valid_until > _sql_now(clock)),
+            or_(agreed, _by_silence()) if silent else agreed,
+        )
+        .exists()
+    )
+
+
+def _by_silence() -> ColumnElement[bool]:
+    """Approved by its deadline: as its terms say, and as the ledger has it."""
+    r, e = t.requests.c, t.events.c
+    told: Select[Any] = select(literal_column("1")).where(
+        e.thread == r.thread,
+        e.subject == r.id,
+        e.kind == Status.APPROVED.value,
+        e.actor.is_(None),
+    )
+    return and_(
+        r.terms == bindparam("seen_terms"),
+        r.risk == bindparam("seen_risk"),
+        r.settled_by.is_(None),
+        r.settled_at >= r.expires_at,
+        told.exists(),
+    )
+
+
+def _sql_now(clock: str) -> ColumnElement[int]:
+    return literal_column(clock, BigInteger)

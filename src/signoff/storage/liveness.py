@@ -1,0 +1,49 @@
+"""Connections to PostgreSQL that were lost while nobody used them."""
+
+from __future__ import annotations
+
+import selectors
+from typing import Any, Final
+
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from signoff.clock import boottime
+
+TRUSTED_S: Final = 2.0
+"""How long an idle connection needs no question, unless the server said something."""
+_USED: Final = "signoff_used"
+
+
+def noticing_losses(engine: Engine) -> None:
+    """Replace lost connections before they are used.
+
+    A server that ends closes its connections, which shows here without a question. What
+    doesn't show is a network that lost one; that is asked, but not at every use.
+    """
+    dialect: Any = engine.dialect
+
+    def check_in(_dbapi: object, entry: ConnectionPoolEntry) -> None:
+        entry.info[_USED] = boottime()
+
+    def check_out(dbapi: Any, entry: ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401 - psycopg's
+        used = entry.info.get(_USED)
+        if used is None or (boottime() - used < TRUSTED_S and not _heard(dbapi)):
+            return
+        try:
+            dialect.do_ping(dbapi)
+        except dialect.loaded_dbapi.Error as lost:
+            raise InvalidatePoolError("the connection was lost") from lost
+
+    event.listen(engine, "checkin", check_in)
+    event.listen(engine, "checkout", check_out)
+
+
+def _heard(dbapi: Any) -> bool:  # noqa: ANN401 - psycopg's connection
+    """Whether something came in that nobody asked for: the end, as a rule."""
+    if dbapi.closed:
+        return True
+    with selectors.DefaultSelector() as selector:
+        selector.register(dbapi.pgconn.socket, selectors.EVENT_READ)
+        return selector.select(0) != []
