@@ -34,7 +34,7 @@ EVERY_S: Final = 1.0
 GRACE_S: Final = 2.0
 MOST: Final = 100
 CONNECTIONS: Final = 3
-_LOCK: Final = 0x5167_0FF1  # any number that no other program on the server uses
+_LOCK: Final = 0x5167_0FF2  # any number that no other program on the server uses
 
 _TRIGGER: Final = """
     SELECT 1 FROM pg_trigger

@@ -22,6 +22,7 @@ from signoff.domain.errors import (
     ThreadBusy,
 )
 from signoff.langgraph._runner import Runner, next_input
+from signoff.ports import Turn
 from signoff.service import Approvals
 
 T = TypeVar("T")
@@ -62,6 +63,13 @@ class RemoteRunner(Runner):
         deployed = _Deployed(client, graph)
         super().__init__(so, cast("Pregel[Any]", deployed), agent=agent)
 
+    def _can_go_on(self, graph: Pregel[Any]) -> bool:  # noqa: ARG002 - Runner's own
+        return True
+
+    def _within(self, turn: Turn) -> Pregel[Any]:  # noqa: ARG002 - Runner's own
+        # The server writes the checkpoints, and runs one run of a thread at a time.
+        return self.graph
+
     def close(self) -> None:
         """Close the connections to the server; a client that was given stays open."""
         if self._own is not None:
@@ -70,8 +78,6 @@ class RemoteRunner(Runner):
 
 class _Deployed:
     """What Runner needs of a graph, for one on a server."""
-
-    checkpointer: Final = True
 
     def __init__(self, client: SyncLangGraphClient, graph: str) -> None:
         self._client, self._graph = client, graph

@@ -85,7 +85,7 @@ class Runner:
         turns: Turns | None = None,
         portal: BlockingPortal | None = None,
     ) -> None:
-        if not isinstance(graph.checkpointer, BaseCheckpointSaver):
+        if not self._can_go_on(graph):
             raise NoCheckpointer("checkpointer")
         self.so, self.graph, self.agent = so, graph, agent
         self.turns = Turns(so.store) if turns is None else turns
@@ -199,8 +199,15 @@ class Runner:
             self.so.bell.ring()
             thread.join()
 
+    def _can_go_on(self, graph: Pregel[Any]) -> bool:
+        return isinstance(graph.checkpointer, BaseCheckpointSaver)
+
+    def _within(self, turn: Turn) -> Pregel[Any]:
+        """The graph as it may run while this turn lasts."""
+        return fenced(self.graph, self.turns, turn)
+
     def _wake_in(self, turn: Turn, wakeup: Wakeup | None) -> None:
-        graph = fenced(self.graph, self.turns, turn)
+        graph = self._within(turn)
         for _ in range(ROUNDS):
             if wakeup is None or wakeup.agent != self.agent:
                 return
@@ -255,7 +262,7 @@ class Runner:
             while (turn := self.turns.take(thread_id, self.agent)) is None:
                 heard = self.so.bell.wait(heard, BUSY_S)
             try:
-                yield fenced(self.graph, self.turns, turn)
+                yield self._within(turn)
             finally:
                 self.turns.end(turn)
         self.so.bell.ring()
@@ -273,7 +280,7 @@ class Runner:
         try:
             turn = await self._atake(thread_id)
             try:
-                yield fenced(self.graph, self.turns, turn)
+                yield self._within(turn)
             finally:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(self.turns.end, turn)

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,15 @@ def _serving(server: Server) -> Iterator[Server]:
     assert "Blocking call" not in server.log
 
 
+def asking(calls: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """A message that makes the agent ask for these calls."""
+    wanted = [
+        {"name": name, "args": args, "id": f"c{number}", "type": "tool_call"}
+        for number, (name, args) in enumerate(calls)
+    ]
+    return {"messages": [{"role": "user", "content": json.dumps(wanted)}]}
+
+
 @dataclass
 class Desk:
     """A runner, the people, and a thread of the test's own."""
@@ -69,14 +78,14 @@ class Desk:
 
     def start(self, *calls: tuple[str, dict[str, Any]]) -> Outcome:
         """Ask the agent for these calls."""
-        wanted = [
-            {"name": name, "args": args, "id": f"c{number}", "type": "tool_call"}
-            for number, (name, args) in enumerate(calls)
-        ]
-        message = {"role": "user", "content": json.dumps(wanted)}
-        return self.payer.start(
-            {"messages": [message]}, thread_id=self.thread, user="ana"
-        )
+        return self.payer.start(asking(calls), thread_id=self.thread, user="ana")
+
+    def start_elsewhere(self, *calls: tuple[str, dict[str, Any]]) -> None:
+        """The same from a program that knows the server only."""
+        self.client.threads.create(thread_id=self.thread, if_exists="do_nothing")
+        configured: Any = {"configurable": {"signoff_agent": "payer"}}
+        given: Any = asking(calls)
+        self.client.runs.wait(self.thread, "payer", input=given, config=configured)
 
     def pay(self, *amounts: float) -> Outcome:
         """Ask for payments to this thread's own account."""
@@ -239,7 +248,7 @@ def test_a_busy_thread_is_awaited(desk: Desk) -> None:
     )
     other = RemoteRunner(desk.so, desk.client, "payer", agent="payer")
     with ThreadPoolExecutor(2) as pool:
-        starting = pool.submit(desk.start, *calls)
+        starting = pool.submit(desk.start_elsewhere, *calls)
         try:
             wait_until(desk.waiting, "it asked", 30)
             with pytest.raises(ThreadBusy):
@@ -268,7 +277,10 @@ def test_unknown_threads_are_refused(
     clerk = RemoteRunner(desk.so, desk.client, "payer", agent="clerk")
     with caplog.at_level(logging.WARNING):
         assert clerk.run_due() == 1
-    assert "its wake-up is dropped" in caplog.text
+    assert "has no saved state" in caplog.text
+    (kept,) = desk.so.wakeups()  # it may be saved later, so it is tried again
+    assert kept.attempts == 1
+    desk.so.done_waking(kept)
 
 
 def test_an_unknown_graph_is_refused(desk: Desk) -> None:
@@ -291,5 +303,6 @@ def test_a_server_that_was_down_in_between(
     with pytest.raises(GraphServerFailed, match="can't be reached"):
         desk.payer.resume(desk.thread)
     desk.server.start()
-    wait_until(lambda: desk.payer.run_due() and not desk.so.wakeups(), "woken", 60)
+    wait_until(lambda: desk.payer.run_due() or not desk.so.wakeups(), "woken", 60)
+    wait_until(lambda: not desk.so.wakeups(), "it went on", 60)
     assert desk.paid == ["10.0"]
