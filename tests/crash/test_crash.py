@@ -8,7 +8,7 @@ import pytest
 from tests.conformance.harness import Place
 from tests.crash.rounds import play
 
-ROUNDS = int(os.environ.get("SIGNOFF_TEST_CRASHES", "30"))
+ROUNDS = int(os.environ.get("SIGNOFF_TEST_CRASHES", "12"))
 SEED = int(os.environ.get("SIGNOFF_TEST_SEED", "1"))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from signoff.domain.deadlines import Silence
 from signoff.domain.duration import microseconds
-from signoff.domain.rules import Rule
+
+if TYPE_CHECKING:
+    from signoff.domain.rules import Rule  # at run time it costs CEL's import
 
 After = Callable[[int, int], int]
 """`after(start, span)`: when a span is over that begins at `start`, in microseconds."""
