@@ -55,7 +55,7 @@ def test_a_deadline_that_passed_while_nothing_ran_is_settled_at_the_start(
     assert isinstance(shop.so.store, SqlStore)
     long_ago = t.requests.update().where(t.requests.c.id == late.id)
     with shop.so.store.engine.begin() as connection:
-        connection.execute(long_ago.values(expires_at=1))
+        connection.execute(long_ago.values(expires_at=1, due_at=1))
     start_worker().ready()
     wait_until(lambda: shop.so.get(late.id).status.value == "expired", "it expired")
     wait_until(lambda: shop.finished("t1"), "its thread was told", timeout=SLOW_S)
