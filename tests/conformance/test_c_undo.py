@@ -22,6 +22,7 @@ from signoff.domain.errors import (
     NotAllowed,
     NotReversible,
     UndoConflict,
+    UndoHandlerMissing,
     UndoInProgress,
     WindowClosed,
 )
@@ -396,9 +397,9 @@ def test_after_a_deploy_without_the_undo_a_person_decides(
         newer.run_due()
         held = newer.entry(entry.id)
         assert (held.state, held.held_open) == (EntryState.DONE, "no_handler")
-        failed = newer.undo_action(entry.id, by=ANN)
-        assert failed.state is EntryState.UNDO_FAILED
-        assert "version 1" in (failed.undo_summary or "")
+        with pytest.raises(UndoHandlerMissing, match="version 1"):
+            newer.undo_action(entry.id, by=ANN)
+        assert newer.entry(entry.id) == held
         newer.undos.register(
             "rename",
             version=2,
@@ -407,6 +408,22 @@ def test_after_a_deploy_without_the_undo_a_person_decides(
         )(lambda effect: rename_back(world, effect))
         assert newer.undo_action(entry.id, by=ANN).state is EntryState.UNDONE
     assert so.audit().holds
+
+
+@pytest.mark.row("C15")
+def test_a_person_lets_an_orphan_be(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    entry = renamed(so, world)
+    bare = Signoff(database_url)
+    assert bare.hold_orphans(["clerk"]) == 1
+    with pytest.raises(NotAllowed):
+        bare.close_window(entry.id, by=BOT)
+    closed = bare.close_window(entry.id, by=ANN, reason="fine as it is")
+    assert (closed.state, closed.held_open) == (EntryState.FINAL, None)
+    with pytest.raises(NotReversible):
+        bare.close_window(entry.id, by=ANN)
+    bare.close()
 
 
 @pytest.mark.row("C15")
