@@ -109,7 +109,9 @@ def test_a_frozen_worker_that_thaws_is_fenced_off(
     )
     (entry,) = shop.so.journal(state=EntryState.UNKNOWN)
     shop.so.settle(entry.id, happened=False, note="nothing on the account", by=MARIA)
-    wait_until(lambda: shop.finished("t1"), "another went on", timeout=SLOW_S)
+    # The state has what a step wrote before its checkpoint is there.
+    wait_until(lambda: shop.so.wakeups() == [], "another went on", timeout=SLOW_S)
+    assert shop.finished("t1")
     before = shop.runner.graph.get_state({"configurable": {"thread_id": "t1"}})
     shop.hold.unlink()
     frozen.send(signal.SIGCONT)
