@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from signoff.clock import Clock
 from signoff.langgraph import Runner
 from signoff.langgraph._savers import open_saver
 from tests.durable import shop
+from tests.forked import forked
 from tests.langgraph.agents import MARIA
 from tests.support import ROOT, wait_until
 
@@ -126,13 +125,11 @@ class WorkerProcess:
         named = () if bare else ("tests.durable.shop:graph", "--agent", "payer")
         self._log = place.folder / f"worker-{len(list(place.folder.iterdir()))}.log"
         command = [
-            *(sys.executable, "-m", "signoff", "worker", *named, "--store", place.url),
+            *("signoff", "worker", *named, "--store", place.url),
             *("--checkpointer", place.threads, "--heartbeat", HEARTBEAT, *more),
         ]
         with self._log.open("w") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=ROOT, env=place.env
-            )
+            self.process = forked(*command, stdout=log, stderr=log, env=place.env)
 
     @property
     def said(self) -> str:

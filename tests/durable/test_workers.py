@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from functools import partial
 
@@ -16,8 +14,9 @@ from signoff.domain.journal import EntryState
 from signoff.storage import SqlStore
 from signoff.storage import tables as t
 from tests.durable.conftest import HEARTBEAT, Shop, StartWorker
+from tests.forked import run_forked
 from tests.langgraph.agents import MARIA
-from tests.support import ROOT, wait_until
+from tests.support import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -204,15 +203,9 @@ def test_the_status_says_who_runs_what_and_what_waits(
     wait_until(lambda: len(shop.did("begun")) == 1, "a payment began", timeout=SLOW_S)
 
     def status(*more: str) -> str:
-        command = [sys.executable, "-m", "signoff", "worker", "--status", *more]
-        done = subprocess.run(
-            [*command, "--store", shop.url],
-            capture_output=True,
-            check=True,
-            cwd=ROOT,
-            env=shop.env,
-            text=True,
-        )
+        command = ["signoff", "worker", "--status", *more, "--store", shop.url]
+        done = run_forked(*command, env=shop.env)
+        assert done.returncode == 0, done.stderr
         return done.stdout
 
     document = json.loads(status("--json"))
