@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,13 +120,16 @@ def a_shop(make_shop: MakeShop) -> Shop:
 
 
 class WorkerProcess:
-    """`signoff worker` in a process of its own."""
+    """`signoff worker` in a process of its own, where some modules may be lacking."""
 
-    def __init__(self, place: Shop, *more: str, bare: bool = False) -> None:
+    def __init__(
+        self, place: Shop, *more: str, bare: bool = False, lacking: Sequence[str] = ()
+    ) -> None:
         named = () if bare else ("tests.durable.shop:graph", "--agent", "payer")
         self._log = place.folder / f"worker-{len(list(place.folder.iterdir()))}.log"
         command = [
-            *(sys.executable, "-m", "signoff", "worker", *named, "--store", place.url),
+            *(sys.executable, *_program(lacking)),
+            *("worker", *named, "--store", place.url),
             *("--checkpointer", place.threads, "--heartbeat", HEARTBEAT, *more),
         ]
         with self._log.open("w") as log:
@@ -159,6 +162,13 @@ class WorkerProcess:
         return self.process.wait(60)
 
 
+def _program(lacking: Sequence[str]) -> tuple[str, str]:
+    if lacking == ():
+        return ("-m", "signoff")
+    code = f"import sys; sys.modules.update(dict.fromkeys({lacking!r}))"
+    return "-c", f"{code}; from signoff.cli import app; app(prog_name='signoff')"
+
+
 StartWorker = Callable[..., WorkerProcess]
 
 
@@ -167,8 +177,10 @@ def start_worker(shop: Shop) -> Iterator[StartWorker]:
     """Starts workers; none is left."""
     started: list[WorkerProcess] = []
 
-    def start(*more: str, bare: bool = False) -> WorkerProcess:
-        started.append(WorkerProcess(shop, *more, bare=bare))
+    def start(
+        *more: str, bare: bool = False, lacking: Sequence[str] = ()
+    ) -> WorkerProcess:
+        started.append(WorkerProcess(shop, *more, bare=bare, lacking=lacking))
         return started[-1]
 
     yield start
