@@ -242,3 +242,29 @@ def test_only_postgresql_needs_a_queue(shop: Shop, start_worker: StartWorker) ->
     worker.send(signal.SIGTERM)
     assert worker.end() == 0
     assert len(shop.did("paid")) == 1
+
+
+@pytest.mark.row("A19")
+def test_a_graph_without_a_checkpointer_is_refused_and_its_wakeup_kept(
+    shop: Shop, start_worker: StartWorker
+) -> None:
+    shop.approve(shop.ask())
+    (kept,) = shop.so.wakeups()
+    named = ("tests.durable.shop:graph", "--agent", "payer", "--store", shop.url)
+    ran = subprocess.run(
+        [sys.executable, "-m", "signoff", "worker", *named],
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        env=shop.env,
+        text=True,
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stdout) == (ExitCode.USAGE, "")
+    (said,) = ran.stderr.splitlines()
+    assert said.startswith("error: This graph has no checkpointer")
+    assert "--checkpointer" in said
+    assert shop.so.wakeups() == [kept]
+    start_worker().ready()
+    wait_until(lambda: shop.finished("t1"), "its call ran", timeout=SLOW_S)
+    assert len(shop.did("paid")) == 1

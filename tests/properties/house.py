@@ -21,6 +21,10 @@ PEOPLE = [
     Principal(id="bot", kind=PrincipalKind.AGENT, groups=frozenset({"finance"})),
 ]
 BY_NAME = {person.id: person for person in PEOPLE}
+ANN, BOB, CAT, UMA, MAX, _ = PEOPLE
+VOTERS = [ANN, ANN, BOB, BOB, CAT, UMA, MAX]
+LENDERS = [ANN, BOB, UMA, *PEOPLE]
+BORROWERS = [CAT, CAT, MAX, *PEOPLE]
 RULES = [
     deny("pay", when="args.amount > 9000"),
     review(
@@ -51,6 +55,7 @@ DECISIONS = st.one_of(
     st.just(Respond(message="later")),
     st.builds(lambda amount: Edit(args={"amount": amount}), AMOUNTS),
 )
+YES_OR_NO = [Approve(), Approve(), Reject(reason="no")]
 REFUSALS = (
     AlreadyDecided,
     DecisionNotOffered,

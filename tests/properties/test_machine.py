@@ -30,7 +30,6 @@ from signoff import (
     Approve,
     Context,
     Principal,
-    Reject,
     Request,
     Signoff,
     Status,
@@ -54,12 +53,16 @@ from signoff.testing import MovableClock
 from tests.postgres import Databases
 from tests.properties.house import (
     AMOUNTS,
+    BORROWERS,
     BY_NAME,
     DECISIONS,
+    LENDERS,
     PEOPLE,
     REFUSALS,
     RULES,
     TOOLS,
+    VOTERS,
+    YES_OR_NO,
 )
 from tests.properties.rights import Loans, enough, noes, on_what_is_asked
 
@@ -203,22 +206,26 @@ class Desk(RuleBasedStateMachine):
         self.decide_on(self.pick(data, Status.PENDING), Approve(), by, "now")
 
     @rule(
-        data=st.data(),
-        decision=st.sampled_from([Approve(), Reject(reason="no")]),
-        by=st.sampled_from(PEOPLE),
+        said=st.lists(
+            st.tuples(st.sampled_from(VOTERS), st.sampled_from(YES_OR_NO)),
+            min_size=1,
+            max_size=4,
+        )
     )
-    def wire(self, data: st.DataObject, decision: Decision, by: Principal) -> None:
-        ready = [
-            one
-            for one in map(self.so.get, self.requests)
-            if (one.tool, one.status) == ("wire", Status.PENDING)
-        ]
-        if ready != []:
-            self.decide_on(data.draw(st.sampled_from(ready)), decision, by, "now")
+    def discuss(self, said: list[tuple[Principal, Decision]]) -> None:
+        """Several people, one after the other, on a wire that waits."""
+        found = [one for one in map(self.so.get, self.requests) if one.tool == "wire"]
+        waits = [one.id for one in found if one.status is Status.PENDING]
+        if waits == []:
+            self.propose("wire", 1, 10 + len(self.requests))
+            waits = self.requests[-1:]
+        for by, decision in said:
+            self.decide_on(self.so.get(waits[0]), decision, by, "now")
+            self.so_many_say_no()
 
     @rule(
-        by=st.sampled_from(PEOPLE),
-        to=st.sampled_from(PEOPLE),
+        by=st.sampled_from(LENDERS),
+        to=st.sampled_from(BORROWERS),
         starts=st.sampled_from([None, None, timedelta(minutes=15, seconds=30)]),
         lasts=st.sampled_from([timedelta(minutes=10), timedelta(hours=3)]),
     )
@@ -255,17 +262,21 @@ class Desk(RuleBasedStateMachine):
     @precondition(lambda self: self.loans.made != [])
     @rule(
         data=st.data(),
-        decision=st.sampled_from([Approve(), Approve(), Reject(reason="no")]),
+        decision=st.sampled_from(YES_OR_NO),
         named=st.booleans(),
+        both=st.booleans(),
     )
     def decide_for(
-        self, data: st.DataObject, decision: Decision, *, named: bool
+        self, data: st.DataObject, decision: Decision, *, named: bool, both: bool
     ) -> None:
         """By a right that was lent, perhaps no more, perhaps not yet."""
         lent = data.draw(st.sampled_from(self.loans.made))
         request = self.pick(data, Status.PENDING)
         behalf = lent.delegator if named else None
         self.decide_on(request, decision, BY_NAME[lent.delegate], "now", behalf)
+        if both:
+            now = self.so.get(request.id)
+            self.decide_on(now, decision, BY_NAME[lent.delegator], "now")
 
     @rule(
         data=st.data(),
