@@ -35,6 +35,7 @@ from signoff import (
     Status,
 )
 from signoff.domain.actions import digest
+from signoff.domain.delegations import Delegation
 from signoff.domain.errors import (
     AlreadyDecided,
     AttemptsExhausted,
@@ -224,13 +225,19 @@ class Desk(RuleBasedStateMachine):
             self.so_many_say_no()
 
     @rule(
+        data=st.data(),
         by=st.sampled_from(LENDERS),
         to=st.sampled_from(BORROWERS),
         starts=st.sampled_from([None, None, timedelta(minutes=15, seconds=30)]),
         lasts=st.sampled_from([timedelta(minutes=10), timedelta(hours=3)]),
     )
     def lend(
-        self, by: Principal, to: Principal, starts: timedelta | None, lasts: timedelta
+        self,
+        data: st.DataObject,
+        by: Principal,
+        to: Principal,
+        starts: timedelta | None,
+        lasts: timedelta,
     ) -> None:
         now = datetime.fromtimestamp(self.so.now() / 1_000_000, UTC)
         since = None if starts is None else now + starts
@@ -242,6 +249,8 @@ class Desk(RuleBasedStateMachine):
             return
         assert by.kind is PrincipalKind.PERSON
         self.loans.made.append(made)
+        if data.draw(st.booleans()):
+            self.decide_by(data, made, Approve(), named=True)
 
     @precondition(lambda self: self.loans.made != [])
     @rule(data=st.data(), by=st.sampled_from(PEOPLE))
@@ -271,12 +280,17 @@ class Desk(RuleBasedStateMachine):
     ) -> None:
         """By a right that was lent, perhaps no more, perhaps not yet."""
         lent = data.draw(st.sampled_from(self.loans.made))
+        request = self.decide_by(data, lent, decision, named=named)
+        if both:
+            self.decide_on(request, decision, BY_NAME[lent.delegator], "now")
+
+    def decide_by(
+        self, data: st.DataObject, lent: Delegation, decision: Decision, *, named: bool
+    ) -> Request:
         request = self.pick(data, Status.PENDING)
         behalf = lent.delegator if named else None
         self.decide_on(request, decision, BY_NAME[lent.delegate], "now", behalf)
-        if both:
-            now = self.so.get(request.id)
-            self.decide_on(now, decision, BY_NAME[lent.delegator], "now")
+        return self.so.get(request.id)
 
     @rule(
         data=st.data(),
@@ -527,7 +541,7 @@ def test_invariants_on_sqlite(sqlite_template: Path) -> None:
     run_state_machine_as_test(
         desk_on(opener),
         settings=settings(
-            max_examples=60,
+            max_examples=45,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=QUIET,
