@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from signoff import Approve, Reject
+from signoff.cli.exits import ExitCode
 from signoff.domain.journal import EntryState
 from signoff.storage import SqlStore
 from signoff.storage import tables as t
@@ -219,3 +220,38 @@ def test_the_status_says_who_runs_what_and_what_waits(
     worker.send(signal.SIGKILL)
     worker.end()
     wait_until(lambda: "dead" in status(), "it counts as dead", timeout=SLOW_S)
+
+
+def test_only_postgresql_needs_a_queue(shop: Shop, start_worker: StartWorker) -> None:
+    """A worker on SQLite works where the extra `postgres` isn't installed."""
+    lacking = ("procrastinate", "psycopg", "psycopg_pool")
+    worker = start_worker(lacking=lacking)
+    if shop.url.startswith("postgresql"):
+        assert worker.end() == ExitCode.WORLD
+        cure = "this needs procrastinate: pip install 'signoff[postgres]'."
+        assert worker.said.strip().endswith(cure)
+        return
+    worker.ready()
+    shop.approve(shop.ask())
+    wait_until(lambda: shop.finished("t1"), "its call ran", timeout=SLOW_S)
+    worker.send(signal.SIGTERM)
+    assert worker.end() == 0
+    assert len(shop.did("paid")) == 1
+
+
+@pytest.mark.row("A19")
+def test_a_graph_without_a_checkpointer_is_refused_and_its_wakeup_kept(
+    shop: Shop, start_worker: StartWorker
+) -> None:
+    shop.approve(shop.ask())
+    (kept,) = shop.so.wakeups()
+    named = ("tests.durable.shop:graph", "--agent", "payer", "--store", shop.url)
+    ran = run_forked("signoff", "worker", *named, env=shop.env)
+    assert (ran.returncode, ran.stdout) == (ExitCode.USAGE, "")
+    (said,) = ran.stderr.splitlines()
+    assert said.startswith("error: This graph has no checkpointer")
+    assert "--checkpointer" in said
+    assert shop.so.wakeups() == [kept]
+    start_worker().ready()
+    wait_until(lambda: shop.finished("t1"), "its call ran", timeout=SLOW_S)
+    assert len(shop.did("paid")) == 1

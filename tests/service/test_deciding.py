@@ -71,15 +71,15 @@ def test_who_lost_to_their_own_no_is_told_that_it_is_decided(
 ) -> None:
     """The other decision comes after the look at the request, before that at votes."""
     request = ask(so)
-    find = decide._find  # noqa: SLF001 - the moment between its two looks
+    find = decide.find
 
     def find_then_reject(store: Store, request_id: str) -> Request:
-        monkeypatch.setattr(decide, "_find", find)
+        monkeypatch.setattr(decide, "find", find)
         found = find(store, request_id)
         say(so, request, Reject(reason="no"), ANN)
         return found
 
-    monkeypatch.setattr(decide, "_find", find_then_reject)
+    monkeypatch.setattr(decide, "find", find_then_reject)
     with pytest.raises(AlreadyDecided, match="already rejected by ann"):
         say(so, request, Approve(), ANN)
 
