@@ -23,6 +23,7 @@ from signoff.service.propose import Asked
 from signoff.testing import MovableClock
 from tests.service.conftest import Opener
 from tests.service.making import ANN, CAT, approved, ask, call, running, say
+from tests.storage.test_undoing import ARROWS as WAYS_BACK
 from tests.support import wait_until
 
 Mover = Callable[[Signoff, Entry], object]
@@ -52,6 +53,9 @@ MOVES: dict[tuple[EntryState, str], Mover] = {
     (EntryState.UNKNOWN, "retry"): lambda so, entry: so.begin_again(entry),
     (EntryState.UNKNOWN, "settle_done"): settle(happened=True),
     (EntryState.UNKNOWN, "settle_failed"): settle(happened=False),
+    (EntryState.UNKNOWN, "again"): lambda so, entry: so.settle(
+        entry.id, again=True, by=ANN
+    ),
 }
 WAY: dict[EntryState, Mover] = {
     EntryState.PREPARED: finish("suspend"),
@@ -63,7 +67,7 @@ WAY: dict[EntryState, Mover] = {
 
 def test_every_arrow_of_an_entry_is_tested() -> None:
     arrows = {(s, move) for s, moves in TRANSITIONS.items() for move in moves}
-    assert arrows == set(MOVES)
+    assert arrows == set(MOVES) | set(WAYS_BACK)
 
 
 @pytest.mark.parametrize(("state", "move"), MOVES)
@@ -78,9 +82,9 @@ def test_a_move_happens_once(
     assert MOVES[state, move](so, before)
     after = now(so, entry)
     assert after.state is TRANSITIONS[state][move]
-    assert after.attempt == before.attempt + (move == "retry")
+    assert after.attempt == before.attempt + (move in {"retry", "again"})
     assert so.audit().holds
-    if move.startswith("settle"):
+    if move in {"settle_done", "settle_failed", "again"}:
         with pytest.raises(CannotSettle):
             MOVES[state, move](so, before)
     else:

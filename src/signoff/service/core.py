@@ -11,6 +11,7 @@ from signoff.ports import Calendars, Store
 from signoff.service import policies, propose
 from signoff.service.bell import Bell
 from signoff.service.reach import Directory
+from signoff.service.undos import Undos
 from signoff.service.watch import Watch
 
 
@@ -22,6 +23,7 @@ class Core:
         policy: The rules of this process, or None where it only decides and shows.
         directory: Who is known: everybody with a token, or also people without one.
         bell: Rings in this process when something changed.
+        undos: How this process takes back what tools did.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Core:
         self.directory = directory
         self.calendars = calendars
         self.bell = Bell()
+        self.undos = Undos()
         self._watch = Watch(store)
         self._policies: dict[str, Policy] = {}
         self._published: set[tuple[str, str | None]] = set()
