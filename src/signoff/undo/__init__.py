@@ -1,0 +1,1 @@
+"""Ready-made undos for what agents touch: files, rows, commits, HTTP resources."""
