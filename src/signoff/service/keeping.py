@@ -1,0 +1,106 @@
+"""Keeps what an undo needs: in the row, or beside the database; sealed with a key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from signoff.domain.actions import canonical
+from signoff.domain.errors import CannotCapture, PayloadLost
+from signoff.ports import Payloads, Seal
+
+INLINE: Final = 16 * 1024
+INLINE_WITHOUT_PAYLOADS: Final = 1024 * 1024
+MOST: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """Where captures go, and how.
+
+    Attributes:
+        payloads: Takes what is too large for a row; None keeps everything in rows.
+        seal: Seals everything; None keeps it in clear.
+        inline: The most bytes that stay in a row where there are `payloads`.
+        most: The most bytes that are kept at all.
+    """
+
+    payloads: Payloads | None = None
+    seal: Seal | None = None
+    inline: int = INLINE
+    most: int = MOST
+
+    def keep(self, owner: str, value: Any, *, at: str = "captured") -> Any:  # noqa: ANN401 - any JSON
+        """What goes into the row for a value, which `read` makes the value again.
+
+        A payload is on the disk when this returns, so call it before the row that
+        names it is written.
+
+        Raises:
+            PayloadRefused: It isn't JSON.
+            CannotCapture: It is larger than what is kept.
+        """
+        data = canonical(value, at=at)
+        self._check_size(len(data), at)
+        out_of_line = self.payloads is not None and len(data) > self.inline
+        if self.seal is None and not out_of_line:
+            return {_PLAIN: value} if _is_ours(value) else value
+        if self.seal is not None:
+            data = self.seal.seal(owner, data)
+        if self.payloads is None or not out_of_line:
+            return {_SEALED: data.decode("ascii")}
+        name = self.payloads.put(owner, data)
+        return {_PAYLOAD: f"sha256:{name}", "sealed": self.seal is not None}
+
+    def read(self, owner: str, kept: Any) -> Any:  # noqa: ANN401 - any JSON
+        """The value that was kept.
+
+        Raises:
+            PayloadLost: It is gone, or changed, or this process lacks the key.
+        """
+        if not _is_ours(kept):
+            return kept
+        if _PLAIN in kept:
+            return kept[_PLAIN]
+        if _SEALED in kept:
+            return json.loads(self._unsealed(owner, kept[_SEALED].encode()))
+        if self.payloads is None:
+            raise PayloadLost(owner, "this process was given no place of payloads")
+        name = str(kept[_PAYLOAD]).removeprefix("sha256:")
+        data = self.payloads.get(owner, name)
+        return json.loads(self._unsealed(owner, data) if kept["sealed"] else data)
+
+    def purge(self, owner: str) -> None:
+        """Remove what is kept of an owner outside of its row."""
+        if self.payloads is not None:
+            self.payloads.purge(owner)
+
+    def _check_size(self, size: int, at: str) -> None:
+        if size > self.most:
+            reason = f"is {size:,} bytes; no more than {self.most:,} are kept"
+            raise CannotCapture(at, reason)
+        if self.payloads is None and size > INLINE_WITHOUT_PAYLOADS:
+            limit = f"{INLINE_WITHOUT_PAYLOADS:,}"
+            reason = (
+                f"is {size:,} bytes; for more than {limit} give payloads='s3://...'"
+            )
+            raise CannotCapture(at, reason)
+
+    def _unsealed(self, owner: str, data: bytes) -> bytes:
+        if self.seal is None:
+            raise PayloadLost(owner, "it is sealed, and SIGNOFF_PAYLOAD_KEY isn't set")
+        opened = self.seal.unseal(owner, data)
+        if opened is None:
+            raise PayloadLost(owner, "no key in SIGNOFF_PAYLOAD_KEY opens it")
+        return opened
+
+
+_PLAIN, _SEALED, _PAYLOAD = "$plain", "$sealed", "$payload"
+
+
+def _is_ours(value: object) -> bool:
+    return isinstance(value, Mapping) and not value.keys().isdisjoint(
+        {_PLAIN, _SEALED, _PAYLOAD}
+    )
