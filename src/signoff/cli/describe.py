@@ -279,6 +279,13 @@ def _effect(entry: Entry, now: int, *, full: bool) -> Text:
         EntryState.DONE: f"done {ago(at, now)}",
         EntryState.FAILED: f"failed {ago(at, now)}; it had no effect",
         EntryState.UNKNOWN: f"unknown: settle it with `signoff settle {entry.id}`",
+        EntryState.HELD: "held: not done yet",
+        EntryState.CANCELLED: "cancelled before it had any effect",
+        EntryState.UNDOING: "done, and being undone",
+        EntryState.UNDONE: f"done, and undone by {entry.undo_by}",
+        EntryState.UNDO_FAILED: "done; its undo failed",
+        EntryState.UNDO_UNVERIFIED: "done; its undo could not be verified",
+        EntryState.FINAL: f"done {ago(at, now)}; its window has closed",
     }
     text = Text(words.get(entry.state, entry.state.value))
     if entry.attempt > 1:

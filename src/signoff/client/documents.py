@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from signoff.domain.actions import ToolTraits
 from signoff.domain.advice import Advice, Direction, Kept, Limits, Proposal
 from signoff.domain.delegations import Delegation, Lent
-from signoff.domain.journal import Entry, EntryState
+from signoff.domain.journal import Entry, EntryKind, EntryState
 from signoff.domain.ledger import Event, Fact
 from signoff.domain.notices import Delivery, DeliveryState
 from signoff.domain.policy_changes import Published, Recorded, read_change
@@ -93,6 +93,7 @@ def read_entry(data: Mapping[str, Any]) -> Entry:
         Entry,
         data,
         state=EntryState(data["state"]),
+        kind=EntryKind(data["kind"]),
         result=None if result is None else base64.b64decode(result),
     )
 

@@ -22,12 +22,21 @@ SignoffError
 │   ├── GateNameTaken          two gates of one name at the same time
 │   ├── UnknownThread          there is no such thread to resume
 │   ├── CannotSettle           an entry whose outcome isn't in question
+│   ├── NotReversible          an entry that can't be undone, with the reason
+│   ├── ForceNeedsReason       forcing an undo without saying why
+│   ├── DependentsInTheWay     later entries need the one that is to be undone
+│   ├── UndoHandlerMissing     no undo of this tool and version is registered here
 │   └── InvalidSetting         a setting that makes no sense
 ├── NotApplied             a tool says: it failed, and nothing happened
 ├── LostRace               somebody was faster
 │   ├── AlreadyDecided         the request is settled (by whom, how, when)
 │   ├── AlreadyLifted          the pause was lifted (by whom, when)
 │   ├── Paused                 a pause covers this call, so it waits
+│   ├── WindowClosed           the time in which it could be undone has passed
+│   ├── AlreadyUndone          somebody undid it before (who, when)
+│   ├── UndoInProgress         somebody is undoing it (who)
+│   ├── UndoConflict           somebody changed the same thing since (what)
+│   ├── HoldOver               a held call was cancelled, or runs (by whom)
 │   ├── AttemptsExhausted      the approval doesn't cover another attempt
 │   ├── ThreadBusy             another run of this thread is under way
 │   └── TurnLost               another worker goes on with this thread
@@ -55,11 +64,13 @@ from signoff.domain.faults import (
 from signoff.domain.outside import (
     AlreadyDecided,
     AlreadyLifted,
+    AlreadyUndone,
     AttemptsExhausted,
     CallNotRecorded,
     DeliveryFailed,
     DeliveryRefused,
     GraphServerFailed,
+    HoldOver,
     MissingExtra,
     Paused,
     PortTaken,
@@ -68,11 +79,15 @@ from signoff.domain.outside import (
     StorageUnavailable,
     ThreadBusy,
     TurnLost,
+    UndoConflict,
+    UndoInProgress,
+    WindowClosed,
 )
 
 __all__ = [
     "AlreadyDecided",
     "AlreadyLifted",
+    "AlreadyUndone",
     "AttemptsExhausted",
     "BlocksEventLoop",
     "CallNotRecorded",
@@ -84,10 +99,13 @@ __all__ = [
     "DeliveryFailed",
     "DeliveryNotFound",
     "DeliveryRefused",
+    "DependentsInTheWay",
     "DigestMismatch",
     "EntryNotFound",
+    "ForceNeedsReason",
     "GateNameTaken",
     "GraphServerFailed",
+    "HoldOver",
     "InvalidEdit",
     "InvalidSetting",
     "LostRace",
@@ -97,6 +115,7 @@ __all__ = [
     "NotAllowed",
     "NotApplied",
     "NotAuthenticated",
+    "NotReversible",
     "PauseNotFound",
     "Paused",
     "PayloadRefused",
@@ -110,7 +129,11 @@ __all__ = [
     "StorageUnavailable",
     "ThreadBusy",
     "TurnLost",
+    "UndoConflict",
+    "UndoHandlerMissing",
+    "UndoInProgress",
     "UnknownThread",
+    "WindowClosed",
     "WorldError",
 ]
 
@@ -426,6 +449,75 @@ class CannotSettle(CallerError):
     def __init__(self, entry_id: str, state: str) -> None:
         self.entry_id, self.state = entry_id, state
         super().__init__(f"{entry_id} is {state}; only an unknown outcome is settled.")
+
+
+class NotReversible(CallerError):
+    """This entry can't be undone.
+
+    Attributes:
+        reason: Why.
+    """
+
+    code = "not_reversible"
+    status = 409
+
+    def __init__(self, entry_id: str, reason: str) -> None:
+        self.entry_id, self.reason = entry_id, reason
+        super().__init__(
+            f"{entry_id} can't be undone: {reason}. `signoff journal` shows what can."
+        )
+
+
+class ForceNeedsReason(CallerError):
+    """An undo that overrides what others did must say why."""
+
+    code = "force_needs_reason"
+    status = 422
+
+    def __init__(self, entry_id: str) -> None:
+        self.entry_id = entry_id
+        super().__init__(
+            f"Forcing the undo of {entry_id} needs a reason; it is kept for good. "
+            "Say it and send it again, or try without force."
+        )
+
+
+class DependentsInTheWay(CallerError):
+    """Later entries need what is to be undone; nothing was undone.
+
+    Attributes:
+        dependents: Their ids, the newest first; each with `declared` or `probable`.
+    """
+
+    code = "dependents_in_the_way"
+    status = 409
+
+    def __init__(self, entry_id: str, dependents: tuple[tuple[str, str], ...]) -> None:
+        self.entry_id, self.dependents = entry_id, dependents
+        listed = ", ".join(f"{one} ({how})" for one, how in dependents)
+        super().__init__(
+            f"{entry_id} can't be undone while these need it: {listed}. "
+            f"`signoff undo --since {entry_id}` undoes them first, newest first."
+        )
+
+
+class UndoHandlerMissing(CallerError):
+    """No undo of this tool and version is registered in this process.
+
+    Attributes:
+        version: Which one the entry was made for.
+    """
+
+    code = "undo_handler_missing"
+    status = 409
+
+    def __init__(self, tool: str, version: int, entry_id: str) -> None:
+        self.tool, self.version, self.entry_id = tool, version, entry_id
+        super().__init__(
+            f"{entry_id} needs the undo of {tool!r}, version {version}, and none that "
+            "takes it is registered here. Open the process that has it, or register "
+            "it again with so.undo(..., upcast=...)."
+        )
 
 
 class InvalidSetting(CallerError):

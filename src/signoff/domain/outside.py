@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from signoff.domain.faults import LostRace, WorldError
 
 
@@ -54,6 +57,95 @@ class Paused(LostRace):
         super().__init__(
             f"The call of {tool} waits, because {listed} holds it. "
             f"`signoff resume {pauses[0]}` lifts it."
+        )
+
+
+class WindowClosed(LostRace):
+    """The time in which it could be undone, or cancelled, has passed.
+
+    Attributes:
+        closed_at: When, microseconds since 1970 UTC on the database clock.
+    """
+
+    code = "window_closed"
+
+    def __init__(self, entry_id: str, closed_at: int | None) -> None:
+        self.entry_id, self.closed_at = entry_id, closed_at
+        super().__init__(
+            f"The window of {entry_id} has closed, so it stays as it is; "
+            "only a new action can change it now."
+        )
+
+
+class AlreadyUndone(LostRace):
+    """It was undone before; doing it once more is a new action.
+
+    Attributes:
+        by: Who undid it.
+        at: When, microseconds since 1970 UTC on the database clock.
+    """
+
+    code = "already_undone"
+
+    def __init__(self, entry_id: str, by: str | None, at: int | None) -> None:
+        self.entry_id, self.by, self.at = entry_id, by, at
+        super().__init__(
+            f"{entry_id} was already undone by {by}. "
+            "To do it again the agent must propose it again, as a new action."
+        )
+
+
+class UndoInProgress(LostRace):
+    """Somebody is undoing it right now.
+
+    Attributes:
+        by: Who.
+    """
+
+    code = "undo_in_progress"
+
+    def __init__(self, entry_id: str, by: str | None) -> None:
+        self.entry_id, self.by = entry_id, by
+        super().__init__(
+            f"{entry_id} is already being undone, by {by}. "
+            "`signoff journal` shows what comes of it."
+        )
+
+
+class UndoConflict(LostRace):
+    """Somebody changed the same thing since; nothing was undone.
+
+    Attributes:
+        diff: By path: what was before the action, after it, and what is now.
+    """
+
+    code = "undo_conflict"
+
+    def __init__(self, entry_id: str, diff: Sequence[Mapping[str, Any]]) -> None:
+        self.entry_id, self.diff = entry_id, tuple(diff)
+        paths = ", ".join(str(change["path"]) for change in self.diff[:5])
+        super().__init__(
+            f"{entry_id} was not undone: {paths} changed since. Open its diff; "
+            "whoever may force an undo can override it with a reason."
+        )
+
+
+class HoldOver(LostRace):
+    """The held call isn't held any more.
+
+    Attributes:
+        state: What it is now, such as `cancelled` or `running`.
+        by: Who cancelled or released it; None if its time had come.
+    """
+
+    code = "hold_over"
+
+    def __init__(self, entry_id: str, state: str, by: str | None) -> None:
+        self.entry_id, self.state, self.by = entry_id, state, by
+        who = "" if by is None else f", by {by}"
+        super().__init__(
+            f"{entry_id} is already {state}{who}; only what is held can be cancelled "
+            "or sent now."
         )
 
 

@@ -101,15 +101,26 @@ def _effect(request: Request, entry: Entry | None) -> tuple[str, str, bool]:
         return "good", "waiting for the agent to run it", False
     summary = reveal((entry.summary or "")[:_SUMMARY_LENGTH])
     told = f": {summary}" if summary else ""
-    match entry.state:
-        case EntryState.DONE:
-            return "good", f"executed {_later(request, entry)}{told}", True
-        case EntryState.FAILED:
-            return "bad", f"failed {_later(request, entry)}{told}", True
-        case EntryState.UNKNOWN:
-            return "warn", f"nobody knows whether it happened{told}", True
-        case EntryState.PREPARED | EntryState.RUNNING:
-            return "good", "running", False
+    state = entry.state
+    if state is EntryState.FAILED:
+        return "bad", f"failed {_later(request, entry)}{told}", True
+    if state is EntryState.UNKNOWN:
+        return "warn", f"nobody knows whether it happened{told}", True
+    if state in {EntryState.PREPARED, EntryState.RUNNING}:
+        return "good", "running", False
+    if state in {EntryState.DONE, EntryState.FINAL}:
+        return "good", f"executed {_later(request, entry)}{told}", True
+    return "warn", f"{_WAYS[state]}{told}", True
+
+
+_WAYS: Final = {
+    EntryState.HELD: "held: not done yet",
+    EntryState.CANCELLED: "cancelled before it had any effect",
+    EntryState.UNDOING: "executed, and being undone",
+    EntryState.UNDONE: "executed, and undone",
+    EntryState.UNDO_FAILED: "executed; its undo failed",
+    EntryState.UNDO_UNVERIFIED: "executed; nobody knows whether its undo worked",
+}
 
 
 def _later(request: Request, entry: Entry) -> str:

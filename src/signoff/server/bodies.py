@@ -23,7 +23,20 @@ _NO_NUL = r"^[^\x00]*$"
 Text = Annotated[str, Field(max_length=MAX_TEXT, pattern=_NO_NUL)]
 Name = Annotated[str, Field(max_length=2_000, pattern=_NO_NUL)]
 DeliveryStates = Literal["queued", "sending", "sent", "dead", "dropped"]
-EntryStates = Literal["prepared", "running", "done", "failed", "unknown"]
+EntryStates = Literal[
+    "prepared",
+    "running",
+    "done",
+    "failed",
+    "unknown",
+    "held",
+    "cancelled",
+    "undoing",
+    "undone",
+    "undo_failed",
+    "undo_unverified",
+    "final",
+]
 
 
 class Sent(BaseModel):

@@ -58,7 +58,11 @@ def begin(store: Store, request: Request, worker: Worker) -> Entry | None:
         if not silent and not is_agreed(request, tx.votes(request.id)):
             return None
         entry = running_entry(
-            request, worker=worker.name, now=tx.now(), lease=worker.lease
+            request,
+            worker=worker.name,
+            now=tx.now(),
+            lease=worker.lease,
+            seq=tx.place(),
         )
         if not tx.add_entry(entry, request=request):
             return None
@@ -79,7 +83,11 @@ def begin_allowed(store: Store, action: Action, worker: Worker) -> Entry | None:
     with store.writing(context.thread) as tx:
         check_unpaused(tx, context.agent, context.thread, action.tool)
         entry = allowed_entry(
-            action, worker=worker.name, now=tx.now(), lease=worker.lease
+            action,
+            worker=worker.name,
+            now=tx.now(),
+            lease=worker.lease,
+            seq=tx.place(),
         )
         if not tx.add_entry(entry, request=None):
             return None

@@ -303,7 +303,9 @@ def ruled_fact(action: Action, ruling: Ruling, *, kind: str) -> Fact:
     )
 
 
-def running_entry(request: Request, *, worker: str, now: int, lease: int) -> Entry:
+def running_entry(
+    request: Request, *, worker: str, now: int, lease: int, seq: int = 0
+) -> Entry:
     """The journal's record of a call that starts now."""
     return Entry(
         id=entry_id(request.action_id),
@@ -319,10 +321,16 @@ def running_entry(request: Request, *, worker: str, now: int, lease: int) -> Ent
         worker=worker,
         lease_until=now + lease,
         started_at=now,
+        seq=seq,
+        agent=request.agent,
+        user=request.user,
+        args=request.args,
     )
 
 
-def allowed_entry(action: Action, *, worker: str, now: int, lease: int) -> Entry:
+def allowed_entry(
+    action: Action, *, worker: str, now: int, lease: int, seq: int = 0
+) -> Entry:
     """The journal's record of an allowed call that starts now."""
     return Entry(
         id=entry_id(action.id),
@@ -338,4 +346,8 @@ def allowed_entry(action: Action, *, worker: str, now: int, lease: int) -> Entry
         worker=worker,
         lease_until=now + lease,
         started_at=now,
+        seq=seq,
+        agent=action.context.agent,
+        user=action.context.user,
+        args=action.args,
     )

@@ -27,6 +27,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from signoff.domain import journal
 from signoff.domain import requests as life
 from signoff.domain.journal import Entry, EntryState
+from signoff.domain.ledger import Fact
 from signoff.domain.requests import Request, Status
 from signoff.storage import rows
 from signoff.storage import tables as t
@@ -58,10 +59,16 @@ class EntriesWriting:
     _connection: Connection
     _clock: str
     _now: int
+    _seq: int
+    _facts: list[Fact]
     _changed: _Changing
 
+    def place(self) -> int:
+        # That of the event that comes next: it grows with every entry of the thread.
+        return self._seq + len(self._facts) + 1
+
     def add_entry(self, entry: Entry, *, request: Request | None) -> bool:
-        row = rows.entry_row(entry)
+        row = rows.entry_row(entry) | {"seq": self.place()}
         dialect = self._connection.dialect.name
         if request is None:
             added = INSERTS[dialect](t.entries).on_conflict_do_nothing()

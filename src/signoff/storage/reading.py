@@ -34,6 +34,7 @@ from signoff.storage.records import SqlRecords
 from signoff.storage.stages import StageReading
 from signoff.storage.tallies import SqlTallies
 from signoff.storage.turns import TurnsReading
+from signoff.storage.undoing import UndosReading
 
 _REQUEST: Final = select(t.requests).where(t.requests.c.id == bindparam("id"))
 _REQUEST_OF: Final = (
@@ -55,6 +56,7 @@ class SqlReading(
     SqlTallies,
     PausesReading,
     ReadingDelegations,
+    UndosReading,
     TurnsReading,
 ):
     """The reads of the port, on one connection."""
@@ -144,7 +146,9 @@ class SqlReading(
         return [rows.entry_from(row) for row in self._all(found)]
 
     def entries_of_thread(self, thread: str) -> Sequence[Entry]:
-        found = select(t.entries).where(t.entries.c.thread == thread)
+        columns = t.entries.c
+        found = select(t.entries).where(columns.thread == thread)
+        found = found.order_by(columns.seq, columns.started_at, columns.id)
         return [rows.entry_from(row) for row in self._all(found)]
 
     def events(self, thread: str) -> Sequence[Event]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from signoff.domain.actions import ToolTraits
 from signoff.domain.delegations import Delegation
-from signoff.domain.journal import Entry, EntryState
+from signoff.domain.journal import Entry, EntryKind, EntryState
 from signoff.domain.ledger import Event, Fact
 from signoff.domain.notices import Delivery, DeliveryState, Notice, Posted
 from signoff.domain.principals import Principal, PrincipalKind, Token
@@ -22,6 +22,7 @@ from signoff.domain.requests import (
 )
 from signoff.domain.rules import Risk
 from signoff.domain.timeline import read_steps
+from signoff.domain.undoing import AgentNotice, Dependence, Dependency
 from signoff.ports import KnownTool, Ruled
 
 Row = Mapping[Any, Any]
@@ -168,21 +169,58 @@ def delegation_from(row: Row) -> Delegation:
     return Delegation(**{**data, "groups": tuple(from_json(row["groups"]))})
 
 
+_ENTRY_JSON: Final = (
+    "args",
+    "output",
+    "undo_terms",
+    "captured",
+    "before",
+    "after",
+    "bound",
+    "diff",
+)
+
+
 def entry_row(entry: Entry) -> dict[str, Any]:
-    row = asdict(entry)
+    row = {name: getattr(entry, name) for name in Entry.__dataclass_fields__}
     row["idempotency_key"] = row.pop("key")
+    row["user_id"] = row.pop("user")
     row["state"] = entry.state.value
+    row["kind"] = entry.kind.value
     row["idempotent"] = int(entry.idempotent)
+    row["undo_forced"] = int(entry.undo_forced)
+    row["steps"] = to_json(entry.steps) if entry.steps else None
     row["changed_at"] = entry.started_at
-    return row
+    return row | {name: opt_json(row[name]) for name in _ENTRY_JSON}
 
 
 def entry_from(row: Row) -> Entry:
     data = {name: row[name] for name in row if name != "changed_at"}
     data["key"] = data.pop("idempotency_key")
+    data["user"] = data.pop("user_id")
     data["state"] = EntryState(data["state"])
+    data["kind"] = EntryKind(data["kind"])
     data["idempotent"] = bool(data["idempotent"])
+    data["undo_forced"] = bool(data["undo_forced"])
+    data["steps"] = from_json(data["steps"]) or {}
+    data |= {name: from_json(data[name]) for name in _ENTRY_JSON}
     return Entry(**data)
+
+
+def dependency_row(dependency: Dependency) -> dict[str, Any]:
+    return {**asdict(dependency), "how": dependency.how.value}
+
+
+def dependency_from(row: Row) -> Dependency:
+    return Dependency(**{**row, "how": Dependence(row["how"])})
+
+
+def agent_notice_row(notice: AgentNotice) -> dict[str, Any]:
+    return {**asdict(notice), "body": to_json(notice.body)}
+
+
+def agent_notice_from(row: Row) -> AgentNotice:
+    return AgentNotice(**{**row, "body": from_json(row["body"])})
 
 
 def event_row(event: Event) -> dict[str, Any]:

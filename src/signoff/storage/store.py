@@ -83,6 +83,22 @@ class SqlStore(TurnsStore):
         with storage_errors(self.engine), self.engine.begin() as connection:
             connection.execute(statement)
 
+    def beat_undos(self, held: Sequence[tuple[str, int]], lease: int) -> None:
+        """Say that who carries out these undos (entry, attempt) is alive."""
+        columns = t.entries.c
+        dialect = self.engine.dialect.name
+        until = CLOCKS[dialect].format(offset=self._clock.offset_us)
+        statement = (
+            t.entries.update()
+            .where(
+                tuple_(columns.id, columns.undo_attempt).in_(held),
+                columns.state == "undoing",
+            )
+            .values(undo_lease_until=text(f"{until} + {int(lease)}"))
+        )
+        with storage_errors(self.engine), self.engine.begin() as connection:
+            connection.execute(statement)
+
     def done_waking(self, wakeup: Wakeup) -> None:
         """Forget a wake-up, unless a new reason has come since."""
         columns = t.wakeups.c

@@ -19,6 +19,18 @@ from sqlalchemy import (
 metadata: Final = MetaData()
 
 _DUE: Final = "status = 'pending' AND frozen_at IS NULL"
+# Spelled out in the statements too: a parameter would hide a partial index.
+CLOSING: Final = "state = 'done' AND undo_until IS NOT NULL AND held_open IS NULL"
+RELEASING: Final = "state = 'held'"
+UNDOING: Final = "state = 'undoing'"
+PROBING: Final = "state = 'unknown' AND probe_at IS NOT NULL"
+
+
+def _only(name: str, columns: tuple[str, ...], where: str) -> Index:
+    """An index of the rows that something is to be done with."""
+    told = text(where)
+    return Index(name, *columns, sqlite_where=told, postgresql_where=told)
+
 
 actions: Final = Table(
     "actions",
@@ -155,10 +167,69 @@ entries: Final = Table(
     Column("result", LargeBinary),
     Column("summary", Text),
     Column("changed_at", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False, server_default="0"),
+    Column("kind", Text, nullable=False, server_default="plain"),
+    Column("agent", Text),
+    Column("user_id", Text),
+    Column("args", Text),
+    Column("output", Text),
+    Column("intent", Text),
+    Column("undo_terms", Text),
+    Column("undo_version", Integer),
+    Column("captured", Text),
+    Column("before", Text),
+    Column("after", Text),
+    Column("bound", Text),
+    Column("undo_until", BigInteger),
+    Column("held_open", Text),
+    Column("commit_at", BigInteger),
+    Column("label", Text),
+    Column("remains", Text),
+    Column("not_undoable", Text),
+    Column("undo_by", Text),
+    Column("undo_reason", Text),
+    Column("undo_forced", Integer, nullable=False, server_default="0"),
+    Column("undo_at", BigInteger),
+    Column("undo_attempt", Integer, nullable=False, server_default="0"),
+    Column("undo_lease_until", BigInteger),
+    Column("undo_worker", Text),
+    Column("undo_summary", Text),
+    Column("diff", Text),
+    Column("steps", Text),
+    Column("probe_at", BigInteger),
     Index("entries_by_action", "action_id", unique=True),
     Index("entries_by_thread", "thread", "started_at"),
     Index("entries_by_change", "changed_at"),
     Index("entries_by_state", "state", "started_at"),
+    Index("entries_by_seq", "thread", "seq"),
+    _only("entries_by_intent", ("thread", "intent"), "intent IS NOT NULL"),
+    _only("entries_closing", ("undo_until", "id"), CLOSING),
+    _only("entries_held_open", ("held_open", "id"), "held_open IS NOT NULL"),
+    _only("entries_releasing", ("commit_at", "id"), RELEASING),
+    _only("entries_undoing", ("undo_lease_until", "id"), UNDOING),
+    _only("entries_probing", ("probe_at", "id"), PROBING),
+)
+
+entry_dependencies: Final = Table(
+    "entry_dependencies",
+    metadata,
+    Column("entry_id", Text, primary_key=True),
+    Column("on_entry_id", Text, primary_key=True),
+    Column("how", Text, nullable=False),
+    Index("entry_dependencies_by_target", "on_entry_id"),
+)
+
+agent_notices: Final = Table(
+    "agent_notices",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("thread", Text, nullable=False),
+    Column("entry_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger),
+    Index("agent_notices_by_thread", "thread", "created_at"),
 )
 
 events: Final = Table(

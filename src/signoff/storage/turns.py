@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, Final
@@ -93,6 +93,7 @@ class TurnsReading:
 
     _connection: Connection
     _clock: str
+    next_effect: Callable[[Sequence[str]], int | None]
 
     def wakeups(self, agent: str | None, *, ready: bool = False) -> Sequence[Wakeup]:
         columns = t.wakeups.c
@@ -125,7 +126,7 @@ class TurnsReading:
         row = self._connection.execute(found).mappings().first()
         return None if row is None else _turn(row)
 
-    def next_due(self) -> int | None:
+    def next_due(self, tools: Sequence[str] = ()) -> int | None:
         deadline = select(func.min(t.requests.c.due_at)).where(
             # Spelled out: a parameter would hide the partial index from the planner.
             text("status = 'pending' AND frozen_at IS NULL")
@@ -134,6 +135,7 @@ class TurnsReading:
         retry = select(func.min(t.wakeups.c.due_at)).where(t.wakeups.c.due_at > now)
         found = select(deadline.scalar_subquery(), retry.scalar_subquery(), now)
         *moments, at = self._connection.execute(found).one()
+        moments.append(self.next_effect(tools))
         known = [int(moment) for moment in moments if moment is not None]
         return max(0, min(known) - int(at)) if known else None
 

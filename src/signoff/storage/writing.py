@@ -34,6 +34,7 @@ from signoff.storage.pausing import PausesWriting, after, shared_lock
 from signoff.storage.reading import SqlReading
 from signoff.storage.stages import StageWriting
 from signoff.storage.turns import TurnsWriting
+from signoff.storage.undoing import UndosWriting
 
 _SEAL: Final = (
     t.chains.update()
@@ -64,6 +65,7 @@ def _opening(dialect: str, clock: str) -> TextClause:
 class SqlWriting(
     StageWriting,
     EntriesWriting,
+    UndosWriting,
     SqlReading,
     Telling,
     PausesWriting,

@@ -1,0 +1,380 @@
+"""Windows, holds and undos: each arrow is one conditional statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Executable,
+    Select,
+    Update,
+    UpdateBase,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+)
+
+from signoff.domain import journal
+from signoff.domain.journal import Entry, EntryState
+from signoff.domain.undoing import AgentNotice, Dependency, window_of
+from signoff.storage import rows
+from signoff.storage import tables as t
+from signoff.storage.entries import INSERTS
+
+_E: Final = t.entries.c
+_AFTER: Final = (
+    select(t.entries)
+    .where(_E.thread == bindparam("thread"), _E.seq > bindparam("seq"))
+    .order_by(_E.seq, _E.started_at, _E.id)
+)
+_LIKE: Final = (
+    select(t.entries)
+    .where(
+        text("intent IS NOT NULL"),
+        _E.thread == bindparam("thread"),
+        _E.intent == bindparam("intent"),
+        _E.state.in_(("undoing", "undone", "undo_failed", "undo_unverified")),
+    )
+    .order_by(_E.seq.desc())
+    .limit(1)
+)
+
+
+class _Changing(Protocol):
+    def __call__(
+        self, statement: UpdateBase, values: Mapping[str, Any] | None = None
+    ) -> bool: ...
+
+
+class UndosReading:
+    """What is to be done with windows, holds and undos."""
+
+    _connection: Connection
+    _clock: str
+
+    def closing(self, limit: int) -> Sequence[Entry]:
+        """Entries whose window has passed and that nothing holds open."""
+        return self._found(_due(t.CLOSING, _E.undo_until, self._at(), limit))
+
+    def releasable(self, limit: int) -> Sequence[Entry]:
+        """Held calls whose time has come."""
+        return self._found(_due(t.RELEASING, _E.commit_at, self._at(), limit))
+
+    def undos_due(self, tools: Sequence[str], limit: int) -> Sequence[Entry]:
+        """Admitted undos of these tools that no live process works at."""
+        found = _due(t.UNDOING, _E.undo_lease_until, self._at(), limit)
+        return self._found(found.where(_E.tool.in_(tools)))
+
+    def probes_due(self, tools: Sequence[str], limit: int) -> Sequence[Entry]:
+        """Unknown outcomes of these tools that are to be looked into."""
+        found = _due(t.PROBING, _E.probe_at, self._at(), limit)
+        return self._found(found.where(_E.tool.in_(tools)))
+
+    def held_open(self, reason: str | None, limit: int) -> Sequence[Entry]:
+        """Entries whose window doesn't close, for a reason or for any."""
+        found = select(t.entries).where(text("held_open IS NOT NULL"))
+        if reason is not None:
+            found = found.where(_E.held_open == reason)
+        return self._found(found.order_by(_E.held_open, _E.id).limit(limit))
+
+    def open_windows(self, limit: int) -> Sequence[Entry]:
+        """Entries that can still be undone, those that close first at first."""
+        found = select(t.entries).where(text(t.CLOSING), _E.undo_until > self._at())
+        return self._found(found.order_by(_E.undo_until, _E.id).limit(limit))
+
+    def entries_after(self, thread: str, seq: int) -> Sequence[Entry]:
+        """The entries of a thread that came after one, oldest first."""
+        return self._found(_AFTER, thread=thread, seq=seq)
+
+    def undone_like(self, thread: str, intent: str) -> Entry | None:
+        """The newest entry that meant the same and was taken back."""
+        found = self._found(_LIKE, thread=thread, intent=intent)
+        return found[0] if found else None
+
+    def dependents(self, entry_id: str) -> Sequence[Dependency]:
+        """What was declared to need an entry."""
+        columns = t.entry_dependencies.c
+        return self._dependencies(columns.on_entry_id == entry_id)
+
+    def dependencies(self, entry_id: str) -> Sequence[Dependency]:
+        """What an entry was declared to need."""
+        return self._dependencies(t.entry_dependencies.c.entry_id == entry_id)
+
+    def dependencies_of_thread(self, thread: str) -> Sequence[Dependency]:
+        """Everything declared by the entries of a thread."""
+        columns = t.entry_dependencies.c
+        own = select(_E.id).where(_E.thread == thread)
+        return self._dependencies(columns.entry_id.in_(own))
+
+    def agent_notices(
+        self, thread: str, *, unseen: bool = True
+    ) -> Sequence[AgentNotice]:
+        """What the agent of a thread is to hear, oldest first."""
+        columns = t.agent_notices.c
+        found = select(t.agent_notices).where(columns.thread == thread)
+        if unseen:
+            found = found.where(columns.seen_at.is_(None))
+        found = found.order_by(columns.created_at, columns.id)
+        return [rows.agent_notice_from(row) for row in self._read(found)]
+
+    def next_effect(self, tools: Sequence[str]) -> int | None:
+        """When something is due about an effect; undos and probes of these tools."""
+        mine = _E.tool.in_(tools)
+        moments = [
+            select(func.min(column)).where(text(where), *more).scalar_subquery()
+            for where, column, more in (
+                (t.CLOSING, _E.undo_until, ()),
+                (t.RELEASING, _E.commit_at, ()),
+                (t.UNDOING, _E.undo_lease_until, (mine,)),
+                (t.PROBING, _E.probe_at, (mine,)),
+            )
+        ]
+        row = self._connection.execute(select(*moments)).one()
+        return min((int(at) for at in row if at is not None), default=None)
+
+    def _dependencies(self, where: ColumnElement[bool]) -> Sequence[Dependency]:
+        columns = t.entry_dependencies.c
+        found = select(t.entry_dependencies).where(where)
+        found = found.order_by(columns.entry_id, columns.on_entry_id)
+        return [rows.dependency_from(row) for row in self._read(found)]
+
+    def _found(self, statement: Executable, **values: object) -> Sequence[Entry]:
+        return [rows.entry_from(row) for row in self._read(statement, **values)]
+
+    def _read(self, statement: Executable, **values: object) -> Sequence[rows.Row]:
+        return self._connection.execute(statement, values).mappings().all()
+
+    def _at(self) -> ColumnElement[int]:
+        return literal_column(self._clock, BigInteger)
+
+
+class UndosWriting:
+    """Moves of windows, holds and undos, in one transaction."""
+
+    _connection: Connection
+    _clock: str
+    _now: int
+    _changed: _Changing
+
+    def end_reversible(
+        self,
+        entry: Entry,
+        move: str,
+        *,
+        result: bytes | None,
+        summary: str | None,
+        way: Mapping[str, Any],
+    ) -> bool:
+        """It happened: the window opens now, if there is a way back.
+
+        `way` holds what the effect left behind: `output`, `after`, `bound` and
+        `not_undoable`.
+        """
+        open_until: int | None = self._now + window_of(entry)
+        if way.get("not_undoable") is not None:
+            open_until = None
+        news = {
+            "finished_at": self._now,
+            "result": result,
+            "summary": summary,
+            "output": rows.opt_json(way.get("output")),
+            "after": rows.opt_json(way.get("after")),
+            "bound": rows.opt_json(way.get("bound")),
+            "not_undoable": way.get("not_undoable"),
+            "undo_until": open_until,
+        }
+        return self._step(entry, move, news, _E.attempt == entry.attempt)
+
+    def admit_undo(
+        self, entry: Entry, *, by: str, reason: str | None, forced: bool
+    ) -> bool:
+        """Admit an undo: in time, and one at a time.
+
+        A failed or unverified one was admitted in time before, so it may be tried
+        again whenever.
+        """
+        news = {
+            "undo_by": by,
+            "undo_reason": reason,
+            "undo_forced": int(forced),
+            "undo_at": self._now,
+            "undo_lease_until": 0,
+            "undo_worker": None,
+            "undo_summary": None,
+            "diff": None,
+        }
+        now = literal_column(self._clock, BigInteger)
+        in_time = or_(_E.undo_until > now, _E.held_open.is_not(None))
+        same = _E.undo_attempt == entry.undo_attempt
+        if entry.state is not EntryState.DONE:
+            return self._step(entry, "undo", news, same)
+        whole = _E.undo_until.is_not(None), _E.not_undoable.is_(None)
+        return self._step(entry, "undo", news, same, in_time, *whole)
+
+    def claim_undo(self, entry: Entry, *, worker: str, lease: int) -> bool:
+        """Take an admitted undo that no live process works at."""
+        now = literal_column(self._clock, BigInteger)
+        news = {
+            "undo_attempt": entry.undo_attempt + 1,
+            "undo_worker": worker,
+            "undo_lease_until": self._now + lease,
+        }
+        free = _E.undo_lease_until <= now
+        return self._step(entry, "claim", news, self._tried(entry), free)
+
+    def keep_step(self, entry: Entry, steps: Mapping[str, Any]) -> bool:
+        """Keep the results of an undo's steps. False: another process has it now."""
+        return self._changed(
+            t.entries.update()
+            .where(
+                _E.id == entry.id,
+                _E.state == EntryState.UNDOING.value,
+                self._tried(entry),
+            )
+            .values(steps=rows.to_json(steps))
+        )
+
+    def end_undo(
+        self,
+        entry: Entry,
+        move: str,
+        *,
+        summary: str | None,
+        diff: Sequence[Mapping[str, Any]] = (),
+    ) -> bool:
+        """Record what came of an undo: `verify`, `undo_fail`, `doubt` or `conflict`."""
+        news = {
+            "undo_summary": summary,
+            "diff": rows.to_json(list(diff)) if diff else None,
+            "undo_lease_until": None,
+        }
+        return self._step(entry, move, news, self._tried(entry))
+
+    def finalize(self, entry: Entry) -> bool:
+        """Close a window that has passed and that nothing holds open."""
+        now = literal_column(self._clock, BigInteger)
+        passed = _E.undo_until <= now, _E.held_open.is_(None)
+        return self._step(entry, "finalize", {}, *passed)
+
+    def hold_open(self, entry: Entry, reason: str | None, until: int | None) -> bool:
+        """Keep a window open whatever the time; with None let it close at `until`."""
+        news: dict[str, Any] = {"held_open": reason, "changed_at": self._now}
+        if until is not None:
+            news["undo_until"] = until
+        was = _E.held_open
+        return self._changed(
+            t.entries.update()
+            .where(
+                _E.id == entry.id,
+                _E.state == EntryState.DONE.value,
+                _E.undo_until.is_not(None),
+                was.is_(None) if entry.held_open is None else was == entry.held_open,
+            )
+            .values(**news)
+        )
+
+    def probe_later(self, entry: Entry, at: int | None) -> bool:
+        """Look again later whether it happened; None: only a person can say."""
+        return self._changed(
+            t.entries.update()
+            .where(
+                _E.id == entry.id,
+                _E.state == EntryState.UNKNOWN.value,
+                _E.attempt == entry.attempt,
+                _E.probe_at == entry.probe_at,
+            )
+            .values(probe_at=at)
+        )
+
+    def release_held(
+        self, entry: Entry, *, worker: str, lease: int, early: bool
+    ) -> bool:
+        """Let a held call run: its time has come, or a person sends it now."""
+        news = {
+            "worker": worker,
+            "lease_until": self._now + lease,
+            "started_at": self._now,
+        }
+        now = literal_column(self._clock, BigInteger)
+        due = () if early else (_E.commit_at <= now,)
+        return self._step(entry, "release", news, *due)
+
+    def cancel_held(self, entry: Entry, *, by: str, reason: str | None) -> bool:
+        """Cancel a call that is still held, whatever the time."""
+        news = {
+            "finished_at": self._now,
+            "undo_by": by,
+            "undo_reason": reason,
+            "undo_at": self._now,
+        }
+        return self._step(entry, "cancel", news)
+
+    def postpone_held(self, entry: Entry, at: int) -> bool:
+        """Hold a call longer, such as until what it depends on has run."""
+        return self._changed(
+            t.entries.update()
+            .where(
+                _E.id == entry.id,
+                _E.state == EntryState.HELD.value,
+                _E.commit_at == entry.commit_at,
+            )
+            .values(commit_at=at, changed_at=self._now)
+        )
+
+    def add_dependencies(self, dependencies: Sequence[Dependency]) -> None:
+        """Note what an entry needs; a declared one stays declared."""
+        if dependencies:
+            insert = INSERTS[self._connection.dialect.name](t.entry_dependencies)
+            added = [rows.dependency_row(one) for one in dependencies]
+            self._connection.execute(insert.on_conflict_do_nothing(), added)
+
+    def tell_agent(self, notice: AgentNotice) -> bool:
+        """Leave a notice for the agent of a thread, once."""
+        row = rows.agent_notice_row(notice) | {"created_at": self._now}
+        insert = INSERTS[self._connection.dialect.name](t.agent_notices)
+        return self._changed(insert.on_conflict_do_nothing(), row)
+
+    def see_notices(self, ids: Sequence[str]) -> None:
+        """Note that the agent's conversation has these."""
+        columns: Any = t.agent_notices.c
+        self._connection.execute(
+            t.agent_notices.update()
+            .where(columns.id.in_(ids), columns.seen_at.is_(None))
+            .values(seen_at=self._now)
+        )
+
+    def _tried(self, entry: Entry) -> ColumnElement[bool]:
+        return _E.undo_attempt == entry.undo_attempt
+
+    def _step(
+        self,
+        entry: Entry,
+        move: str,
+        news: Mapping[str, Any],
+        *where: ColumnElement[bool],
+    ) -> bool:
+        to = journal.step(entry.state, move)
+        values = {**news, "state": to.value, "changed_at": self._now}
+        return self._changed(_as_it_was(entry).where(*where).values(**values))
+
+
+def _as_it_was(entry: Entry) -> Update:
+    return t.entries.update().where(_E.id == entry.id, _E.state == entry.state.value)
+
+
+def _due(
+    where: str, column: ColumnElement[Any], now: ColumnElement[int], limit: int
+) -> Select[Any]:
+    return (
+        select(t.entries)
+        .where(text(where), column <= now)
+        .order_by(column, _E.id)
+        .limit(limit)
+    )
