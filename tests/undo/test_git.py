@@ -218,7 +218,6 @@ def test_where_there_is_no_branch_it_is_refused(clone: Path, tmp_path: Path) -> 
     for kind in (
         Git(clone, "nowhere"),
         Git(tmp_path, "main"),
-        Git(tmp_path / "not there", "main"),
         Git(clone, "main", remote="nobody"),
     ):
         with pytest.raises(CannotCapture, match="can't be read"):
@@ -229,6 +228,11 @@ def test_where_there_is_no_branch_it_is_refused(clone: Path, tmp_path: Path) -> 
 def test_a_hostile_branch_is_refused(clone: Path, name: str) -> None:
     with pytest.raises(InvalidSetting, match="no name of a branch"):
         Git(clone, name)
+
+
+def test_a_repository_must_be_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSetting, match="is no folder"):
+        Git(tmp_path / "not there")
 
 
 def test_a_hostile_remote_is_refused(clone: Path) -> None:

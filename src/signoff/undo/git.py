@@ -52,7 +52,7 @@ class Git:
         remote: Where it pushes to, such as `origin`; None if it only commits.
 
     Raises:
-        InvalidSetting: git isn't installed, or that is no branch's name.
+        InvalidSetting: git isn't installed, or there is no such folder or name.
     """
 
     def __init__(
@@ -62,7 +62,10 @@ class Git:
         *,
         remote: str | None = None,
     ) -> None:
-        self._repository = Repository(Path(repository))
+        folder = Path(repository)
+        if not folder.is_dir():
+            raise InvalidSetting("repository", f"{folder} is no folder.")
+        self._repository = Repository(folder)
         if remote is not None and remote.startswith("-"):
             raise InvalidSetting("remote", f"{remote!r} is no name of a remote.")
         if self._repository.fails("check-ref-format", "--branch", branch):
