@@ -1,6 +1,7 @@
 """Payloads: kept whole, noticed when wrong, sealed, and removed."""
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -14,15 +15,30 @@ from signoff.domain.errors import (
     PayloadLost,
     PayloadRefused,
 )
+from signoff.domain.journal import Entry, EntryState
 from signoff.payloads import FolderPayloads, open_payloads, read_key
 from signoff.payloads.objects import ObjectPayloads
 from signoff.ports import Payloads
-from signoff.service.keeping import Keeping
+from signoff.service.keeping import KEPT, Keeping
 from tests.support import run_python
 
 SECRET = "hunter2-hunter2"
+ENTRY = Entry(
+    id="ent_1",
+    action_id="act_1",
+    request_id=None,
+    thread="t1",
+    tool="tool",
+    key="act_1",
+    state=EntryState.RUNNING,
+    attempt=1,
+    attempts=1,
+    idempotent=False,
+    worker="w",
+    lease_until=0,
+    started_at=0,
+)
 BIG = {"text": SECRET * 5000}
-DAY = 24 * 3600 * 1_000_000
 
 
 @pytest.fixture(params=["folder", "fsspec", "memory"])
@@ -51,8 +67,6 @@ def test_what_is_kept_comes_back_until_it_is_purged(payloads: Payloads) -> None:
     one, other = payloads.put("ent_1", b"\0one"), payloads.put("ent_2", b"")
     assert payloads.put("ent_1", b"\0one") == one
     assert (payloads.get("ent_1", one), payloads.get("ent_2", other)) == (b"\0one", b"")
-    assert list(payloads.owners(older=DAY)) == []
-    assert sorted(payloads.owners(older=-DAY)) == ["ent_1", "ent_2"]
     payloads.purge("ent_1")
     payloads.purge("ent_1")
     with pytest.raises(PayloadLost, match="isn't there any more"):
@@ -126,6 +140,15 @@ def test_a_wrong_key_says_how_to_make_one(key: str) -> None:
     assert read_key(None) is None
 
 
+def test_an_entry_is_kept_as_a_whole(tmp_path: Path, key: str) -> None:
+    keeping = Keeping(payloads=FolderPayloads(tmp_path), seal=read_key(key))
+    entry = replace(ENTRY, captured=BIG, before={"a": SECRET}, after={"a": SECRET})
+    kept = keeping.keep_parts(entry, *KEPT)
+    assert SECRET not in str(kept)
+    assert kept.bound is None
+    assert keeping.read_entry(kept) == entry
+
+
 def test_a_value_that_looks_like_ours_is_data(tmp_path: Path) -> None:
     keeping = Keeping(payloads=FolderPayloads(tmp_path))
     for value in ({"$payload": "sha256:00", "sealed": False}, {"$plain": 1}):
@@ -148,7 +171,6 @@ def test_the_place_is_beside_a_sqlite_file(tmp_path: Path) -> None:
     beside = open_payloads(None, f"sqlite:///{tmp_path}/signoff.db")
     assert isinstance(beside, FolderPayloads)
     assert beside.folder == tmp_path / "signoff.db.payloads"
-    assert list(beside.owners(older=0)) == []
     assert open_payloads(None, "postgresql://h/n") is None
     for url in (f"file://{tmp_path}/x", f"{tmp_path}/x"):
         opened = open_payloads(url, "postgresql://h/n")
@@ -182,8 +204,12 @@ def test_without_the_extra_it_is_named(library: str, code: str) -> None:
     assert f"This needs {library}: `pip install 'signoff[payloads]'`" in done.stderr
 
 
-def test_a_folder_that_can_not_be_written_to_says_so(tmp_path: Path) -> None:
+def test_a_place_that_can_not_be_used_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
-        FolderPayloads(tmp_path / "file").put("ent_1", b"x")
+    keeping = Keeping(payloads=FolderPayloads(tmp_path / "file"))
+    with pytest.raises(CannotCapture, match="can't be kept"):
+        keeping.keep("ent_1", BIG)
+    kept = {"$payload": "sha256:" + "0" * 64, "sealed": False}
+    with pytest.raises(PayloadLost, match="Not a directory"):
+        keeping.read("ent_1", kept)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

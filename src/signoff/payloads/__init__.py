@@ -29,7 +29,7 @@ def open_payloads(url: str | None, store: str) -> Payloads | None:
     """
     if url is None:
         kind, _, file = store.partition(":///")
-        if kind != "sqlite":
+        if not kind.startswith("sqlite"):
             return None
         return FolderPayloads(Path(f"{file.partition('?')[0]}.payloads"))
     kind, found, rest = url.partition("://")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from signoff.clock import wall_us
 from signoff.payloads.naming import checked, folder_of, name_of
 
 
@@ -52,15 +50,6 @@ class FolderPayloads:
         """Remove everything of an owner; nothing, if there is nothing."""
         with suppress(FileNotFoundError):
             shutil.rmtree(self.folder / folder_of(owner))
-
-    def owners(self, *, older: int) -> Iterable[str]:
-        """Those for whom nothing was kept in the last `older` microseconds."""
-        if not self.folder.is_dir():
-            return
-        until = wall_us() - older
-        for home in self.folder.iterdir():
-            if home.stat().st_mtime_ns // 1000 < until:
-                yield home.name
 
     def _file(self, owner: str, name: str) -> Path:
         return self.folder / folder_of(owner) / folder_of(name)

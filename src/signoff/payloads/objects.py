@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Final
 
 import fsspec
 from fsspec.core import url_to_fs
 
-from signoff.clock import as_datetime, wall_us
 from signoff.domain.errors import InvalidSetting, MissingExtra
 from signoff.payloads.naming import checked, folder_of, name_of
-
-_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ObjectPayloads:
@@ -46,16 +40,6 @@ class ObjectPayloads:
         """Remove everything of an owner; nothing, if there is nothing."""
         with suppress(FileNotFoundError):
             self._files.rm(self._home(owner), recursive=True)
-
-    def owners(self, *, older: int) -> Iterable[str]:
-        """Those for whom nothing was kept in the last `older` microseconds."""
-        until = as_datetime(wall_us() - older)
-        newest: dict[str, datetime] = {}
-        for path in self._files.find(self._folder):
-            owner = path.rsplit("/", 2)[-2]
-            at = self._files.modified(path)
-            newest[owner] = max(newest.get(owner, _BEGINNING), at)
-        return [owner for owner, at in newest.items() if at < until]
 
     def _home(self, owner: str) -> str:
         return f"{self._folder}/{folder_of(owner)}"

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final
 
 from signoff.domain.actions import canonical
 from signoff.domain.errors import CannotCapture, PayloadLost
+from signoff.domain.journal import Entry
 from signoff.ports import Payloads, Seal
 
 INLINE: Final = 16 * 1024
 INLINE_WITHOUT_PAYLOADS: Final = 1024 * 1024
 MOST: Final = 64 * 1024 * 1024
+DEFAULT_RETENTION: Final = timedelta(days=1)
+KEPT: Final = ("captured", "before", "after", "bound")
+"""What an entry keeps for its undo."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +30,14 @@ class Keeping:
         seal: Seals everything; None keeps it in clear.
         inline: The most bytes that stay in a row where there are `payloads`.
         most: The most bytes that are kept at all.
+        retention: How long it is kept once it can't be used any more.
     """
 
     payloads: Payloads | None = None
     seal: Seal | None = None
     inline: int = INLINE
     most: int = MOST
+    retention: timedelta = DEFAULT_RETENTION
 
     def keep(self, owner: str, value: Any, *, at: str = "captured") -> Any:  # noqa: ANN401 - any JSON
         """What goes into the row for a value, which `read` makes the value again.
@@ -51,7 +58,10 @@ class Keeping:
             data = self.seal.seal(owner, data)
         if self.payloads is None or not out_of_line:
             return {_SEALED: data.decode("ascii")}
-        name = self.payloads.put(owner, data)
+        try:
+            name = self.payloads.put(owner, data)
+        except Exception as error:
+            raise CannotCapture(at, f"can't be kept ({error})") from error
         return {_PAYLOAD: f"sha256:{name}", "sealed": self.seal is not None}
 
     def read(self, owner: str, kept: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -69,8 +79,36 @@ class Keeping:
         if self.payloads is None:
             raise PayloadLost(owner, "this process was given no place of payloads")
         name = str(kept[_PAYLOAD]).removeprefix("sha256:")
-        data = self.payloads.get(owner, name)
+        try:
+            data = self.payloads.get(owner, name)
+        except PayloadLost:
+            raise
+        except Exception as error:
+            raise PayloadLost(owner, str(error)) from error
         return json.loads(self._unsealed(owner, data) if kept["sealed"] else data)
+
+    def keep_parts(self, entry: Entry, *names: str) -> Entry:
+        """The entry with these parts of it as its row has them.
+
+        Raises:
+            PayloadRefused, CannotCapture: As `keep`.
+        """
+        kept: dict[str, Any] = {}
+        for name in names:
+            part = getattr(entry, name)
+            kept[name] = None if part is None else self.keep(entry.id, part, at=name)
+        return replace(entry, **kept)
+
+    def read_entry(self, entry: Entry) -> Entry:
+        """The entry as the functions of its undo see it.
+
+        Raises:
+            PayloadLost: As `read`.
+        """
+        found: dict[str, Any] = {
+            name: self.read(entry.id, getattr(entry, name)) for name in KEPT
+        }
+        return replace(entry, **found)
 
     def purge(self, owner: str) -> None:
         """Remove what is kept of an owner outside of its row."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from signoff.clock import monotonic
 from signoff.ports import Wakeup, Workforce
-from signoff.service import deliver, overdue, pauses, turns
+from signoff.service import deliver, overdue, pauses, purging, turns
 from signoff.service.core import Core
 from signoff.service.overdue import Swept
 
@@ -93,10 +93,14 @@ class Upkeep(Core):
 
     def _due_work(self) -> Sequence[Callable[[], int]]:
         """What `run_due` does, in order; each says how much there was."""
-        return (self.wake_freed, self._swept, self.lose_turns, self._tidied)
+        own = self.wake_freed, self._swept, self.lose_turns, self._tidied
+        return (*own, self._purged)
 
     def _swept(self) -> int:
         return self.sweep().total
+
+    def _purged(self) -> int:
+        return purging.purge(self.store, self.keeping)
 
     def _tidied(self) -> int:
         """Remove notices that nobody took in time: a store may have no channels."""

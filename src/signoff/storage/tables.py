@@ -23,6 +23,10 @@ _DUE: Final = "status = 'pending' AND frozen_at IS NULL"
 CLOSING: Final = "state = 'done' AND undo_until IS NOT NULL AND held_open IS NULL"
 RELEASING: Final = "state = 'held'"
 UNDOING: Final = "state = 'undoing'"
+PURGING: Final = (
+    "(captured IS NOT NULL OR bound IS NOT NULL) AND (state IN "
+    "('final', 'undone', 'cancelled') OR (state = 'failed' AND attempt >= attempts))"
+)
 PROBING: Final = "state = 'unknown' AND probe_at IS NOT NULL"
 
 
@@ -208,6 +212,7 @@ entries: Final = Table(
     _only("entries_releasing", ("commit_at", "id"), RELEASING),
     _only("entries_undoing", ("undo_lease_until", "id"), UNDOING),
     _only("entries_probing", ("probe_at", "id"), PROBING),
+    _only("entries_purging", ("changed_at", "id"), PURGING),
 )
 
 entry_dependencies: Final = Table(
