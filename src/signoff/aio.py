@@ -26,6 +26,8 @@ from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Decision, Request, Vote
 from signoff.domain.simulation import Simulation
 from signoff.domain.stages import Kept, Stage
+from signoff.domain.undo_plan import UndoPlan, UndoRun
+from signoff.domain.undoing import AgentNotice, Dependent, Orphan, Undo
 from signoff.domain.voting import Progress
 from signoff.ports import Filter, KnownTool, Outlets, Page, Wakeup, Workforce
 from signoff.service import Approvals
@@ -67,14 +69,30 @@ class AsyncApprovals:
     async def begin_allowed(self, action: Action) -> Entry | None:
         return await self._run(self.sync.begin_allowed, action)
 
+    async def begin_reversible(
+        self, action: Action, asked: Asked, *, ruling: Ruling | None = None
+    ) -> Entry | None:
+        return await self._run(self.sync.begin_reversible, action, asked, ruling=ruling)
+
     async def begin_again(self, entry: Entry, *, raised: bool = False) -> Entry | None:
         return await self._run(self.sync.begin_again, entry, raised=raised)
 
     async def finish(
-        self, entry: Entry, move: str, *, result: bytes | None, summary: str
+        self,
+        entry: Entry,
+        move: str,
+        *,
+        result: bytes | None,
+        summary: str,
+        output: object = None,
     ) -> bool:
         return await self._run(
-            self.sync.finish, entry, move, result=result, summary=summary
+            self.sync.finish,
+            entry,
+            move,
+            result=result,
+            summary=summary,
+            output=output,
         )
 
     async def look_again(self, entry: Entry) -> Entry:
@@ -137,11 +155,99 @@ class AsyncApprovals:
         return await self._run(self.sync.cancel, request_id, by=by, reason=reason)
 
     async def settle(
-        self, entry: str, *, happened: bool, note: str = "", by: Principal
+        self,
+        entry: str,
+        *,
+        happened: bool | None = None,
+        note: str = "",
+        by: Principal,
+        result: object = None,
+        again: bool = False,
     ) -> Entry:
         return await self._run(
-            self.sync.settle, entry, happened=happened, note=note, by=by
+            self.sync.settle,
+            entry,
+            happened=happened,
+            note=note,
+            by=by,
+            result=result,
+            again=again,
         )
+
+    async def undo_action(
+        self, entry_id: str, *, by: Principal, reason: str = "", force: bool = False
+    ) -> Entry:
+        return await self._run(
+            self.sync.undo_action, entry_id, by=by, reason=reason, force=force
+        )
+
+    async def undo_since(
+        self,
+        entry_id: str,
+        *,
+        by: Principal,
+        reason: str = "",
+        only_dependents: bool = False,
+        force: bool = False,
+    ) -> UndoRun:
+        return await self._run(
+            self.sync.undo_since,
+            entry_id,
+            by=by,
+            reason=reason,
+            only_dependents=only_dependents,
+            force=force,
+        )
+
+    async def undo_thread(
+        self, thread: str, *, by: Principal, reason: str = "", force: bool = False
+    ) -> UndoRun:
+        return await self._run(
+            self.sync.undo_thread, thread, by=by, reason=reason, force=force
+        )
+
+    async def undo_plan(
+        self,
+        entry_id: str | None = None,
+        *,
+        since: str | None = None,
+        thread: str | None = None,
+        only_dependents: bool = False,
+    ) -> UndoPlan:
+        return await self._run(
+            self.sync.undo_plan,
+            entry_id,
+            since=since,
+            thread=thread,
+            only_dependents=only_dependents,
+        )
+
+    async def dependents(self, entry_id: str) -> Sequence[Dependent]:
+        return await self._run(self.sync.dependents, entry_id)
+
+    async def entry(self, entry_id: str) -> Entry:
+        return await self._run(self.sync.entry, entry_id)
+
+    async def open_windows(self, *, limit: int = 100) -> Sequence[Entry]:
+        return await self._run(self.sync.open_windows, limit=limit)
+
+    async def unknowns(self, *, limit: int = 100) -> Sequence[Entry]:
+        return await self._run(self.sync.unknowns, limit=limit)
+
+    async def orphans(self) -> Sequence[Orphan]:
+        return await self._run(self.sync.orphans)
+
+    async def hold_orphans(self, agents: Sequence[str]) -> int:
+        return await self._run(self.sync.hold_orphans, agents)
+
+    async def agent_notices(self, thread: str) -> Sequence[AgentNotice]:
+        return await self._run(self.sync.agent_notices, thread)
+
+    async def saw_notices(self, thread: str, ids: Sequence[str]) -> None:
+        return await self._run(self.sync.saw_notices, thread, ids)
+
+    async def add_undo(self, spec: Undo) -> None:
+        return self.sync.add_undo(spec)
 
     async def pause(
         self,

@@ -1,5 +1,6 @@
 """Rules written as text are read back as the rules they were."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from signoff.domain.policy_text import cel, glob_of, rule_text
 NAMES = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1
 )
+WITH_WINDOW: list[Callable[..., Rule]] = [hold, reversible]
 TOOLS = st.lists(NAMES, min_size=1, max_size=3)
 SPANS = st.integers(1, 10_000_000_000).map(lambda us: timedelta(microseconds=us * 13))
 WHEN = st.none() | NAMES.map(lambda text: f"args.x == {cel(text)}")
@@ -32,7 +34,7 @@ RULES = st.one_of(
     ),
     st.builds(
         lambda make, tools, window: make(*tools, window=window),
-        st.sampled_from([hold, reversible]),
+        st.sampled_from(WITH_WINDOW),
         TOOLS,
         SPANS,
     ),

@@ -53,6 +53,9 @@ MOVES: dict[tuple[EntryState, str], Mover] = {
     (EntryState.UNKNOWN, "retry"): lambda so, entry: so.begin_again(entry),
     (EntryState.UNKNOWN, "settle_done"): settle(happened=True),
     (EntryState.UNKNOWN, "settle_failed"): settle(happened=False),
+    (EntryState.UNKNOWN, "again"): lambda so, entry: so.settle(
+        entry.id, again=True, by=ANN
+    ),
 }
 WAY: dict[EntryState, Mover] = {
     EntryState.PREPARED: finish("suspend"),
@@ -79,9 +82,9 @@ def test_a_move_happens_once(
     assert MOVES[state, move](so, before)
     after = now(so, entry)
     assert after.state is TRANSITIONS[state][move]
-    assert after.attempt == before.attempt + (move == "retry")
+    assert after.attempt == before.attempt + (move in {"retry", "again"})
     assert so.audit().holds
-    if move.startswith("settle"):
+    if move in {"settle_done", "settle_failed", "again"}:
         with pytest.raises(CannotSettle):
             MOVES[state, move](so, before)
     else:

@@ -50,6 +50,7 @@ TRANSITIONS: Final[Mapping[EntryState, Mapping[str, EntryState]]] = {
         "settle_done": EntryState.DONE,
         "settle_failed": EntryState.FAILED,
         "retry": EntryState.RUNNING,
+        "again": EntryState.PREPARED,
     },
     EntryState.HELD: {
         "release": EntryState.RUNNING,
@@ -71,7 +72,8 @@ TRANSITIONS: Final[Mapping[EntryState, Mapping[str, EntryState]]] = {
 """Every move there is; `retry` only within the attempts that were approved.
 
 `suspend` is a tool that itself waits for a person (an agent called as a tool): the
-same attempt starts again when its thread is resumed. `undo` admits an undo, `claim`
+same attempt starts again when its thread is resumed. `again` is a person who lets an
+unknown call be tried once more, with the same key. `undo` admits an undo, `claim`
 is a process that carries it out, also after another one died at it. Only what has a
 window becomes `final`; the entries of plain calls stay `done`.
 """

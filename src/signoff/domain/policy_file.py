@@ -39,6 +39,8 @@ TYPES: Final[Mapping[str, tuple[type, str]]] = {
     "tools": (list, "a list of names, such as ['send_email']"),
     "reviewers": (list, "a list of names, such as ['finance']"),
     "escalate_to": (list, "a list of names, such as ['cfo']"),
+    "undoers": (list, "a list of names, such as ['support']"),
+    "force_by": (list, "a list of names, such as ['admin']"),
     "decisions": (list, "a list such as ['approve', 'reject']"),
     "any_of": (list, "a list such as [{approvals = 2, reviewers = ['finance']}]"),
     "ladder": (list, "a list such as [{after = '2h', to = ['cfo']}]"),
@@ -141,9 +143,12 @@ class _Reader:
     def _check_default(self, key: str, value: object, start: int) -> None:
         """A default is checked by itself too: maybe no rule takes it yet."""
         self._check_type(key, value, start)
-        make = next(m for m in MAKERS.values() if _takes_alone(m, key))
+        makers = MAKERS.values()
+        alone = next((m for m in makers if _takes_alone(m, key)), None)
+        make = alone or next(m for m in makers if key in keywords(m))
+        beside = {} if alone is not None else {"window": "10m"}
         try:
-            self._made(make, {"tools": ["*"], key: value}, (key,), start)
+            self._made(make, {"tools": ["*"], **beside, key: value}, (key,), start)
         except PolicyError as error:
             others = {k for m in MAKERS.values() for k in keywords(m)}
             others -= {key, *_PLAIN_ENGLISH}

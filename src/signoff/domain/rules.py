@@ -17,6 +17,7 @@ from signoff.domain.predicates import PYTHON, Condition, Elsewhere, describe_con
 Span = str | timedelta
 
 DEFAULT_EXPIRY: Final = timedelta(days=7)
+LONGEST_WINDOW: Final = timedelta(days=90)
 
 
 class Verdict(StrEnum):
@@ -41,6 +42,13 @@ class Risk(StrEnum):
     def rank(self) -> int:
         """0 for the most harmful."""
         return (Risk.CRITICAL, Risk.HIGH, Risk.MEDIUM, Risk.LOW).index(self)
+
+
+class Untold(StrEnum):
+    """What becomes of a window that nobody could be told of."""
+
+    HOLD_OPEN = "hold_open"
+    FINALIZE = "finalize"
 
 
 DECISION_KINDS: Final = ("approve", "reject", "edit", "respond")
@@ -70,6 +78,11 @@ class Rule:
         record: Whether an allowed call is recorded (others always are).
         self_approval: Whether the user on whose behalf it runs may approve.
         window: How long a reversible or held action can be taken back.
+        undoers: Groups or people who may take it back; None is any person. An agent
+            may only where its own id stands here.
+        force_by: Who may override a conflict, with a reason; empty is nobody.
+        on_untold: What becomes of a window that nobody could be told of.
+        max_late: How late a held call may still run; later it is cancelled.
         reason: Told to the model when the verdict is deny.
     """
 
@@ -94,6 +107,10 @@ class Rule:
     record: bool = True
     self_approval: bool = False
     window: timedelta | None = None
+    undoers: tuple[str, ...] | None = None
+    force_by: tuple[str, ...] = ()
+    on_untold: Untold = Untold.HOLD_OPEN
+    max_late: timedelta | None = None
     risk: Risk = Risk.MEDIUM
     reason: str | None = None
     name: str | None = None
@@ -136,6 +153,18 @@ class Rule:
             "risk": self.risk.value,
             "reason": self.reason,
             "name": self.name,
+            **self._described_way(),
+        }
+
+    def _described_way(self) -> dict[str, object]:
+        # Only where it means something: other rules keep the version that they had.
+        if self.verdict not in {Verdict.REVERSIBLE, Verdict.HOLD}:
+            return {}
+        return {
+            "undoers": _listed(self.undoers),
+            "force_by": list(self.force_by),
+            "on_untold": self.on_untold.value,
+            "max_late": exactly(self.max_late),
         }
 
 
@@ -197,36 +226,75 @@ def review(  # noqa: PLR0913 - each keyword is one line of a rule
     )
 
 
-def reversible(
+def reversible(  # noqa: PLR0913 - each keyword is one line of a rule
     *tools: str,
     window: Span,
     when: Condition | None = None,
+    undoers: Sequence[str] | None = None,
+    force_by: Sequence[str] = (),
+    on_untold: str | Untold = Untold.HOLD_OPEN,
+    reviewers: Sequence[str] | None = None,
     risk: str | Risk = Risk.MEDIUM,
+    name: str | None = None,
 ) -> Rule:
     """Run at once, with an undo for a while. A tool without an undo is asked about."""
     return Rule(
         verdict=Verdict.REVERSIBLE,
         tools=tools,
         when=when,
-        window=duration(window, name="window"),
+        window=_window(window),
+        undoers=_names(undoers, "undoers"),
+        force_by=_names(force_by, "force_by") or (),
+        on_untold=_untold(on_untold),
+        reviewers=_names(reviewers, "reviewers"),
         risk=read_risk(risk),
+        name=name,
     )
 
 
-def hold(
+def hold(  # noqa: PLR0913 - each keyword is one line of a rule
     *tools: str,
     window: Span,
     when: Condition | None = None,
+    max_late: Span = "1h",
+    undoers: Sequence[str] | None = None,
+    on_untold: str | Untold = Untold.HOLD_OPEN,
+    reviewers: Sequence[str] | None = None,
     risk: str | Risk = Risk.MEDIUM,
+    name: str | None = None,
 ) -> Rule:
     """Park the call and run it when the window closes, unless somebody cancels it."""
     return Rule(
         verdict=Verdict.HOLD,
         tools=tools,
         when=when,
-        window=duration(window, name="window"),
+        window=_window(window),
+        max_late=duration(max_late, name="max_late"),
+        undoers=_names(undoers, "undoers"),
+        on_untold=_untold(on_untold),
+        reviewers=_names(reviewers, "reviewers"),
         risk=read_risk(risk),
+        name=name,
     )
+
+
+def _window(span: Span) -> timedelta:
+    window = duration(span, name="window")
+    if window > LONGEST_WINDOW:
+        raise PolicyError(
+            f"window must be at most {LONGEST_WINDOW.days} days, not {span!r}: what "
+            "can be undone must be kept, and nobody looks that far back. Take a "
+            "shorter one, and review() for what must not happen unseen."
+        )
+    return window
+
+
+def _untold(value: str | Untold) -> Untold:
+    try:
+        return Untold(value)
+    except ValueError:
+        known = " or ".join(repr(one.value) for one in Untold)
+        raise PolicyError(f"on_untold must be {known}, not {value!r}.") from None
 
 
 _UNSAID: Final[Mapping[str, Any]] = {
@@ -240,6 +308,13 @@ _UNSAID: Final[Mapping[str, Any]] = {
     "escalate_after": None,
 }
 """What a rule means that was described before these settings did anything."""
+_NO_WAY: Final[Mapping[str, Any]] = {
+    "undoers": None,
+    "force_by": (),
+    "on_untold": Untold.HOLD_OPEN.value,
+    "max_late": None,
+}
+"""What is left out where it means nothing, and by earlier releases."""
 
 
 def read_rule(described: Mapping[str, Any]) -> Rule:
@@ -254,8 +329,9 @@ def read_rule(described: Mapping[str, Any]) -> Rule:
     values = dict(described)
     if "on_expiry" not in values:
         values |= _UNSAID
-    spans = ("expires_in", "valid_for", "escalate_after", "window")
-    lists = ("tools", "reviewers", "escalate_to", "decisions")
+    values = {**_NO_WAY, **values}
+    spans = ("expires_in", "valid_for", "escalate_after", "window", "max_late")
+    lists = ("tools", "reviewers", "escalate_to", "decisions", "undoers", "force_by")
     for setting in fields(Rule):
         if setting.name not in values:
             raise KeyError(setting.name)  # a default isn't what was meant
@@ -264,6 +340,7 @@ def read_rule(described: Mapping[str, Any]) -> Rule:
     values["remind_after"] = _spans(values["remind_after"], "remind_after")
     values["ladder"] = tuple(map(read_escalation, values["ladder"]))
     values["on_expiry"] = read_silence(values["on_expiry"])
+    values["on_untold"] = Untold(values["on_untold"])
     if values["any_of"] is not None:
         values["any_of"] = tuple(map(read_quorum, values["any_of"]))
     when = values["when"]
@@ -301,6 +378,8 @@ def _problems(rule: Rule) -> Iterable[str]:
         yield "reviewers is empty, so nobody could approve; name some or leave it out."
     yield from _wrong_agreement(rule)
     yield from _wrong_deadlines(rule)
+    if rule.undoers == ():
+        yield "undoers is empty, so nobody could undo; name some or leave it out."
     if not rule.decisions or set(rule.decisions) - set(DECISION_KINDS):
         yield f"decisions must be some of {', '.join(DECISION_KINDS)}."
 

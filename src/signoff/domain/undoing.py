@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from signoff.domain.actions import Action, canonical, sha256
+from signoff.domain.actions import canonical, sha256
 from signoff.domain.duration import duration
 from signoff.domain.errors import InvalidSetting
 from signoff.domain.journal import Entry, EntryKind, EntryState
@@ -309,7 +309,6 @@ class Dependent:
 
 
 _ID_KEYS: Final = re.compile(r"(^|.*[_-])(id|key|uuid|ref|number)$|.*[a-z](Id|ID|Key)$")
-_SHORTEST: Final = 3
 
 
 def identifiers(output: object) -> frozenset[str]:
@@ -348,22 +347,6 @@ def _leaves(value: object, into: set[str]) -> None:
         into.add(str(value))
 
 
-STANDING: Final = frozenset(
-    {
-        EntryState.PREPARED,
-        EntryState.RUNNING,
-        EntryState.UNKNOWN,
-        EntryState.HELD,
-        EntryState.DONE,
-        EntryState.FINAL,
-        EntryState.UNDOING,
-        EntryState.UNDO_FAILED,
-        EntryState.UNDO_UNVERIFIED,
-    }
-)
-"""Where an entry may have an effect that is not taken back."""
-
-
 def blocks(entry: Entry, now: int) -> str | None:
     """Why this entry can't be undone now; None if it can.
 
@@ -399,6 +382,16 @@ _NO_WINDOW: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Orphan:
+    """Open windows of one tool and version, for which an undo is missing."""
+
+    agent: str | None
+    tool: str
+    version: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentNotice:
     """What an agent is to hear of what people did, once.
 
@@ -421,8 +414,3 @@ class AgentNotice:
 def agent_notice_id(entry_id: str, kind: str) -> str:
     """The same for the same thing that happened to an entry."""
     return "ntc_" + sha256(canonical(["agent", entry_id, kind]))[:24]
-
-
-def takes_action(spec: Undo, action: Action, judge: Callable[[Action], bool]) -> bool:
-    """Whether the undo covers this call; `judge` is its compiled condition."""
-    return spec.when is None or judge(action)

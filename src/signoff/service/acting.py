@@ -7,23 +7,26 @@ import os
 import socket
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from signoff.domain.actions import Action
 from signoff.domain.duration import microseconds
 from signoff.domain.errors import WorldError
-from signoff.domain.journal import Entry
+from signoff.domain.journal import Entry, EntryKind
 from signoff.domain.policy import Policy, Ruling
 from signoff.domain.requests import Request
 from signoff.domain.rules import Verdict
 from signoff.ports import Calendars, KnownTool, Store
-from signoff.service import execute, propose
+from signoff.service import execute, propose, reversing
 from signoff.service.core import NO_RULES, Core
 from signoff.service.propose import Asked, Standing
 from signoff.service.pulse import Pulse
 from signoff.service.reach import Directory
 from signoff.service.recorder import Recorder
+from signoff.service.reversing import NotTakenBack
+from signoff.service.take_back import Desk
 
 log: Final = logging.getLogger("signoff")
 
@@ -47,7 +50,8 @@ class Acting(Core):
         lease_us = microseconds(lease)
         worker = f"{socket.gethostname()}/{os.getpid()}"
         self._worker = execute.Worker(name=worker, lease=lease_us)
-        self._pulse = Pulse(store, lease_us)
+        self._pulse = Pulse(store.beat, lease_us)
+        self._desk = Desk(self._worker, Pulse(store.beat_undos, lease_us))
         self._recorder = Recorder(store)
         self._known = threading.Lock()
         self._seen: set[tuple[str, str]] = set()
@@ -117,6 +121,28 @@ class Acting(Core):
             self._pulse.hold(entry)
         return entry
 
+    def begin_reversible(
+        self, action: Action, asked: Asked, *, ruling: Ruling | None = None
+    ) -> Entry | None:
+        """Claim a call that runs at once and can be taken back.
+
+        None: look again. Somebody else has it; or the state before couldn't be kept,
+        so that it is asked about.
+
+        Raises:
+            PayloadRefused: The arguments aren't exact JSON; nothing runs.
+            Paused: A pause covers it.
+        """
+        fresh = self.rule(action) if ruling is None else ruling
+        try:
+            entry = reversing.begin(self.store, self.undos, action, fresh, self._worker)
+        except NotTakenBack as refused:
+            self._ask(action, fresh, replace(asked, note=refused.reason))
+            return None
+        if entry is not None:
+            self._pulse.hold(entry)
+        return entry
+
     def begin_again(self, entry: Entry, *, raised: bool = False) -> Entry | None:
         """Claim another attempt of a call, or go on with a suspended one.
 
@@ -132,15 +158,24 @@ class Acting(Core):
         return again
 
     def finish(
-        self, entry: Entry, move: str, *, result: bytes | None, summary: str
+        self,
+        entry: Entry,
+        move: str,
+        *,
+        result: bytes | None,
+        summary: str,
+        output: object = None,
     ) -> bool:
         """Record how an attempt ended: `finish`, `fail`, `lose` or `suspend`.
+
+        `output` is the result as JSON, for the undo of a reversible call.
 
         False: a later attempt has the entry (fenced), or the store is down; then the
         lease runs out and the outcome counts as unknown.
         """
-        self._pulse.release(entry)
         try:
+            if entry.kind is EntryKind.REVERSIBLE and move == "finish":
+                return self._finish_reversible(entry, output, result, summary)
             return execute.finish(
                 self.store, entry, move, result=result, summary=summary
             )
@@ -148,6 +183,7 @@ class Acting(Core):
             log.exception("the result of %s could not be recorded", entry.id)
             return False
         finally:
+            self._pulse.release(entry)
             self.bell.ring()
 
     def look_again(self, entry: Entry) -> Entry:
@@ -167,19 +203,44 @@ class Acting(Core):
         """Write the allowed calls that are still queued."""
         self._recorder.flush()
 
+    def _finish_reversible(
+        self, entry: Entry, output: object, result: bytes | None, summary: str
+    ) -> bool:
+        found = self.undos.get(entry.tool)
+        done = reversing.way_back(None if found is None else found.spec, entry, output)
+        return reversing.end(
+            self.store, entry, done, "finish", result=result, summary=summary
+        )
+
     def _lapsed(self, found: Standing) -> bool:
         if found.request is None or found.request.valid_until is None:
             return False
         return propose.lapsed(found, self.now())
 
     def _first(self, action: Action, ruling: Ruling, asked: Asked) -> Standing:
-        if ruling.verdict is Verdict.ALLOW:
-            self.allowed(action, ruling)
-            return Standing(verdict=ruling.verdict, ruling=ruling)
         if ruling.verdict is Verdict.DENY:
             propose.refuse(self.store, action, ruling)
             return Standing(verdict=ruling.verdict, ruling=ruling)
+        undone = reversing.repeats(self.store, self.undos, action)
+        if undone is not None:
+            return self._asked_because(
+                action, ruling, asked, reversing.asked_again(undone)
+            )
+        if ruling.verdict is Verdict.ALLOW:
+            self.allowed(action, ruling)
+            return Standing(verdict=ruling.verdict, ruling=ruling)
+        if ruling.verdict is Verdict.REVERSIBLE:
+            reason = reversing.refusal(self.undos, action)
+            if reason is None:
+                return Standing(verdict=ruling.verdict, ruling=ruling)
+            return self._asked_because(action, ruling, asked, reason)
         return self._ask(action, ruling, asked)
+
+    def _asked_because(
+        self, action: Action, ruling: Ruling, asked: Asked, reason: str
+    ) -> Standing:
+        note = reason if asked.note is None else f"{asked.note}; {reason}"
+        return self._ask(action, ruling, replace(asked, note=note))
 
     def _ask(self, action: Action, ruling: Ruling, asked: Asked) -> Standing:
         if self.policy is not None:

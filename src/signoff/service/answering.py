@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from signoff.domain.errors import InvalidSetting
 from signoff.domain.journal import Entry
 from signoff.domain.principals import Principal
 from signoff.domain.requests import Decision, Edit, Request
 from signoff.service import decide as deciding
-from signoff.service import execute
+from signoff.service import settling
 from signoff.service.core import NO_RULES, Core
+from signoff.service.settling import Said
 
 
 class Answering(Core):
@@ -64,15 +66,38 @@ class Answering(Core):
         return cancelled
 
     def settle(
-        self, entry: str, *, happened: bool, note: str = "", by: Principal
+        self,
+        entry: str,
+        *,
+        happened: bool | None = None,
+        note: str = "",
+        by: Principal,
+        result: object = None,
+        again: bool = False,
     ) -> Entry:
         """Say how an unknown outcome ended; the thread goes on with that.
 
+        Args:
+            entry: Which.
+            happened: Whether the call had its effect.
+            note: What is known, for the agent and for the record.
+            by: Who says so.
+            result: What it returned, as JSON, if it happened.
+            again: Instead: let the call be tried once more, with the same key.
+
         Raises:
             EntryNotFound, CannotSettle, NotAllowed: Refused; nothing changed.
+            InvalidSetting: It says both, or neither.
+            PayloadRefused: The result is no JSON.
         """
-        settled = execute.settle_entry(
-            self.store, entry, happened=happened, note=note, by=by
-        )
+        if (happened is None) is not again:
+            raise InvalidSetting(
+                "settle", "takes happened= True or False, or again=True: one of them."
+            )
+        if again:
+            settled = settling.let_again(self.store, entry, note=note, by=by)
+        else:
+            said = Said(happened=happened is True, note=note, result=result)
+            settled = settling.settle(self.store, self.undos, entry, said, by=by)
         self.bell.ring()
         return settled

@@ -12,7 +12,7 @@ from typing import Final
 from signoff.domain.errors import WorldError
 from signoff.domain.policy import Policy
 from signoff.ports import Calendars, Store
-from signoff.service.acting import DEFAULT_LEASE, Acting
+from signoff.service.acting import DEFAULT_LEASE
 from signoff.service.agreeing import Agreeing
 from signoff.service.answering import Answering
 from signoff.service.audit import Audit, audit
@@ -32,7 +32,6 @@ log: Final = logging.getLogger("signoff")
 
 
 class Approvals(
-    Acting,
     Answering,
     Agreeing,
     Looking,
@@ -65,7 +64,7 @@ class Approvals(
         self._at_exit = partial(_write_the_rest, weakref.ref(self._recorder))
         atexit.register(self._at_exit)
         # Not at exit: a collector may run this anywhere, so it must not wait.
-        parts = self._recorder, self._pulse, self._watch
+        parts = self._recorder, self._pulse, self._desk.pulse, self._watch
         weakref.finalize(self, _let_go, *parts).atexit = False
 
     def audit(self) -> Audit:
@@ -76,14 +75,16 @@ class Approvals(
     def close(self) -> None:
         """Write what is queued and close the connections."""
         self._pulse.stop()
+        self._desk.pulse.stop()
         self._watch.stop()
         atexit.unregister(self._at_exit)
         self._recorder.stop()
         self.store.close()
 
 
-def _let_go(recorder: Recorder, pulse: Pulse, watch: Watch) -> None:
+def _let_go(recorder: Recorder, pulse: Pulse, undoing: Pulse, watch: Watch) -> None:
     pulse.stop()
+    undoing.stop()
     watch.let_go()
     recorder.let_go()
 

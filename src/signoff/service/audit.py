@@ -9,7 +9,6 @@ from typing import Final
 
 from signoff.domain.actions import digest
 from signoff.domain.errors import SignoffError
-from signoff.domain.journal import EntryState
 from signoff.domain.ledger import Audit, Break, Event, verify
 from signoff.domain.pauses import PAUSES_CHAIN, Pause
 from signoff.domain.requests import (
@@ -23,6 +22,7 @@ from signoff.domain.requests import (
 from signoff.domain.stages import value_digest
 from signoff.ports import Reading, Store
 from signoff.service import policies
+from signoff.service.audit_effects import entry_breaks
 from signoff.service.audit_pauses import (
     Clocked,
     clock_problem,
@@ -81,7 +81,7 @@ def _contradictions(
         problem = f"{request_id} is in the table, but the ledger never saw it asked"
         yield Break(thread=thread, seq=0, problem=problem)
     yield from vote_breaks(reading, thread, events)
-    yield from _entry_contradictions(reading, thread, events)
+    yield from entry_breaks(reading, thread, events)
     if thread == policies.CHAIN:
         yield from policies.contradictions(reading, events)
     yield from _stage_contradictions(reading, thread, events)
@@ -211,23 +211,6 @@ def _plan_problem(row: Request, told: _Told) -> str | None:
     return None
 
 
-def _entry_contradictions(
-    reading: Reading, thread: str, events: Iterable[Event]
-) -> Iterator[Break]:
-    told: dict[str, tuple[int, EntryState]] = {}
-    for event in events:
-        state = _state_after(event)
-        if state is not None:
-            told[event.fact.subject] = (event.seq, state)
-    rows = {e.id: e.state for e in reading.entries_of_thread(thread)}
-    for entry in sorted(rows.keys() | told.keys()):
-        seq, state = told.get(entry, (0, None))
-        if rows.get(entry) != state:
-            known, said = rows.get(entry, "nothing"), state or "nothing"
-            problem = f"{entry}: the table says {known}, the ledger {said}"
-            yield Break(thread=thread, seq=seq, problem=problem)
-
-
 def _stage_contradictions(
     reading: Reading, thread: str, events: Iterable[Event]
 ) -> Iterator[Break]:
@@ -253,23 +236,5 @@ def _stage_contradictions(
             yield Break(thread=thread, seq=seq, problem=problem)
 
 
-def _state_after(event: Event) -> EntryState | None:
-    if event.fact.kind == "settled":
-        happened = event.fact.body["happened"]
-        return EntryState.DONE if happened else EntryState.FAILED
-    return _STATES.get(event.fact.kind) if _about_entry(event) else None
-
-
-def _about_entry(event: Event) -> bool:
-    return event.fact.subject.startswith("ent_")
-
-
 _STEPS: Final = frozenset({"reminded", "escalated"})
 _SETTLED: Final = frozenset(s.value for s in Status if s is not Status.PENDING)
-_STATES: Final = {
-    "started": EntryState.RUNNING,
-    "suspended": EntryState.PREPARED,
-    "finished": EntryState.DONE,
-    "failed": EntryState.FAILED,
-    "lost": EntryState.UNKNOWN,
-}

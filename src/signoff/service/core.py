@@ -12,6 +12,7 @@ from signoff.service import policies, propose
 from signoff.service.bell import Bell
 from signoff.service.keeping import Keeping
 from signoff.service.reach import Directory
+from signoff.service.undos import Undos
 from signoff.service.watch import Watch
 
 
@@ -24,6 +25,7 @@ class Core:
         directory: Who is known: everybody with a token, or also people without one.
         keeping: Where what undos need is kept, and for how long.
         bell: Rings in this process when something changed.
+        undos: How this process takes back what tools did.
     """
 
     keeping: Keeping = Keeping()
@@ -43,6 +45,7 @@ class Core:
         self.directory = directory
         self.calendars = calendars
         self.bell = Bell()
+        self.undos = Undos()
         self._watch = Watch(store)
         self._policies: dict[str, Policy] = {}
         self._published: set[tuple[str, str | None]] = set()

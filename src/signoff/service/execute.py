@@ -5,22 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from signoff.domain.actions import Action, check_texts, digest
+from signoff.domain.actions import Action, digest
 from signoff.domain.errors import (
     AttemptsExhausted,
-    CannotSettle,
     DigestMismatch,
-    EntryNotFound,
-    NotAllowed,
 )
 from signoff.domain.journal import TRANSITIONS, Entry, EntryState, may_retry
 from signoff.domain.ledger import Fact
-from signoff.domain.principals import Principal, PrincipalKind
 from signoff.domain.requests import Request, approves_by_silence, shown
 from signoff.domain.text import storable
-from signoff.domain.voting import check_may_decide, is_agreed
-from signoff.ports import Store, Writing
-from signoff.service.decide import check_principal
+from signoff.domain.voting import is_agreed
+from signoff.ports import Store
 from signoff.service.propose import allowed_entry, check_action, running_entry
 from signoff.service.standstill import check_unpaused
 
@@ -66,7 +61,7 @@ def begin(store: Store, request: Request, worker: Worker) -> Entry | None:
         )
         if not tx.add_entry(entry, request=request):
             return None
-        tx.record(_entry_fact("started", entry, {"digest": request.digest}))
+        tx.record(entry_fact("started", entry, {"digest": request.digest}))
         return entry
 
 
@@ -91,7 +86,7 @@ def begin_allowed(store: Store, action: Action, worker: Worker) -> Entry | None:
         )
         if not tx.add_entry(entry, request=None):
             return None
-        tx.record(_entry_fact("started", entry, {}))
+        tx.record(entry_fact("started", entry, {}))
         return entry
 
 
@@ -120,7 +115,7 @@ def begin_again(
         if not tx.restart_entry(entry, move, worker=worker.name, lease=worker.lease):
             return None
         again = tx.entry(entry.id) or entry
-        tx.record(_entry_fact("started", again, {"attempt": again.attempt}))
+        tx.record(entry_fact("started", again, {"attempt": again.attempt}))
         return again
 
 
@@ -137,7 +132,7 @@ def finish(
         moved = tx.move_entry(entry, move, result=result, summary=summary)
         kind = _KINDS[move] if moved else "late_result"
         tx.record(
-            _entry_fact(kind, entry, {"attempt": entry.attempt, "summary": summary})
+            entry_fact(kind, entry, {"attempt": entry.attempt, "summary": summary})
         )
         return moved
 
@@ -153,41 +148,8 @@ def lose_lapsed(store: Store, entry: Entry) -> Entry:
     with store.writing(entry.thread) as tx:
         if tx.move_entry(entry, "lose", summary=_LOST, lapsed=True):
             body = {"attempt": entry.attempt, "worker": entry.worker, "summary": _LOST}
-            tx.record(_entry_fact("lost", entry, body))
+            tx.record(entry_fact("lost", entry, body))
         return tx.entry(entry.id) or entry
-
-
-def settle_entry(
-    store: Store, entry_id: str, *, happened: bool, note: str, by: Principal
-) -> Entry:
-    """A person says how an unknown outcome ended; the thread goes on with that.
-
-    Raises:
-        EntryNotFound: There is no such entry.
-        CannotSettle: Its outcome isn't unknown (any more).
-        NotAuthenticated, NotAllowed: Only people settle outcomes, and where the rule
-            names reviewers, only those.
-    """
-    check_principal(by)
-    check_texts({"note": note})
-    if by.kind is not PrincipalKind.PERSON:
-        raise NotAllowed(by.id, "outcomes are settled by people.")
-    with store.reading() as reading:
-        entry = reading.entry(entry_id)
-        request = None if entry is None else reading.request_of(entry.action_id)
-    if entry is None:
-        raise EntryNotFound(entry_id)
-    if request is not None:
-        check_may_decide(request, by, approving=False)
-    if entry.state is not EntryState.UNKNOWN:
-        raise CannotSettle(entry_id, entry.state.value)
-    move = "settle_done" if happened else "settle_failed"
-    summary = note.strip() or ("it happened" if happened else "it did not happen")
-    with store.writing(entry.thread) as tx:
-        if not tx.move_entry(entry, move, summary=summary[:SUMMARY_LENGTH]):
-            raise CannotSettle(entry_id, (tx.entry(entry_id) or entry).state.value)
-        _record_settled(tx, entry, by, happened=happened, summary=summary)
-        return tx.entry(entry_id) or entry
 
 
 _KINDS: Final = {
@@ -199,23 +161,7 @@ _KINDS: Final = {
 _LOST: Final = "the worker went silent before it recorded a result"
 
 
-def _record_settled(
-    tx: Writing, entry: Entry, by: Principal, *, happened: bool, summary: str
-) -> None:
-    tx.record(
-        Fact(
-            kind="settled",
-            subject=entry.id,
-            actor=by.id,
-            channel=by.channel,
-            body={"happened": happened, "summary": summary},
-        )
-    )
-    request = tx.request_of(entry.action_id)
-    tx.wake(None if request is None else request.agent)
-
-
-def _entry_fact(kind: str, entry: Entry, body: dict[str, Any]) -> Fact:
+def entry_fact(kind: str, entry: Entry, body: dict[str, Any]) -> Fact:
     about = {"action": entry.action_id, "request": entry.request_id, **body}
     return Fact(kind=kind, subject=entry.id, actor=entry.worker, body=about)
 

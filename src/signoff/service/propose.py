@@ -68,8 +68,7 @@ class Asked:
     decisions: tuple[str, ...] | None = None
 
 
-NOT_YET: Final = {
-    Verdict.REVERSIBLE: "no undo is registered for this tool, so it is asked instead",
+NOT_YET: Final[Mapping[Verdict, str]] = {
     Verdict.HOLD: "no timer releases held calls here, so it is asked instead",
 }
 """Why the verdicts of the third pattern ask: nothing else is safe here."""

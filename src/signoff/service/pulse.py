@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from signoff.domain.errors import WorldError
 from signoff.domain.journal import Entry
-from signoff.ports import Store
 
 log: Final = logging.getLogger("signoff")
+
+
+Beat = Callable[[Sequence[tuple[str, int]], int], None]
 
 
 class Pulse:
@@ -20,29 +23,37 @@ class Pulse:
     _held: set[tuple[str, int]]
     _thread: threading.Thread | None
 
-    def __init__(self, store: Store, lease: int) -> None:
-        self._store, self._lease = store, lease
+    def __init__(self, beat: Beat, lease: int) -> None:
+        self._beat, self._lease = beat, lease
         self._stopped = threading.Event()
         self._begin_anew()
 
     def hold(self, entry: Entry) -> None:
         """Beat for this attempt until it is released."""
+        self.hold_attempt(entry.id, entry.attempt)
+
+    def release(self, entry: Entry) -> None:
+        """Stop beating for this attempt; a later one of the same entry goes on."""
+        self.release_attempt(entry.id, entry.attempt)
+
+    def hold_attempt(self, entry_id: str, attempt: int) -> None:
+        """`hold`, for attempts that are counted otherwise."""
         if self._process != os.getpid():
             self._begin_anew()
         with self._lock:
-            self._held.add((entry.id, entry.attempt))
+            self._held.add((entry_id, attempt))
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
                     target=self._run, name="signoff-pulse", daemon=True
                 )
                 self._thread.start()
 
-    def release(self, entry: Entry) -> None:
-        """Stop beating for this attempt; a later one of the same entry goes on."""
+    def release_attempt(self, entry_id: str, attempt: int) -> None:
+        """`release`, likewise."""
         if self._process != os.getpid():
             self._begin_anew()
         with self._lock:
-            self._held.discard((entry.id, entry.attempt))
+            self._held.discard((entry_id, attempt))
 
     def stop(self) -> None:
         """Stop beating at all."""
@@ -62,6 +73,6 @@ class Pulse:
                 held = sorted(self._held)
             try:
                 if held:
-                    self._store.beat(held, self._lease)
+                    self._beat(held, self._lease)
             except WorldError as error:
                 log.warning("leases could not be renewed, trying again: %s", error)

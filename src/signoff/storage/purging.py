@@ -12,6 +12,7 @@ from sqlalchemy import (
     UpdateBase,
     bindparam,
     literal_column,
+    or_,
     select,
     text,
 )
@@ -21,6 +22,8 @@ from signoff.storage import rows
 from signoff.storage import tables as t
 
 _E: Final = t.entries.c
+# One that failed may be tried again, and then needs what it kept.
+_ENDED: Final = or_(_E.state != "failed", _E.attempt >= _E.attempts)
 _FORGOTTEN: Final = dict.fromkeys(
     ("captured", "before", "after", "bound", "steps", "diff")
 )
@@ -51,7 +54,7 @@ def purgeable_statement(clock: str, retention: int, limit: int) -> Select[Any]:
     kept = bindparam("kept", retention, BigInteger)
     return (
         select(t.entries)
-        .where(text(t.PURGING), _E.changed_at <= now - kept)
+        .where(text(t.PURGING), _E.changed_at <= now - kept, _ENDED)
         .order_by(_E.changed_at, _E.id)
         .limit(limit)
     )
@@ -66,7 +69,7 @@ class PurgingWriting:
         """Forget what an ended entry kept. False: somebody else has, or it goes on."""
         statement = (
             t.entries.update()
-            .where(_E.id == entry.id, _E.state == entry.state.value, text(t.PURGING))
+            .where(_E.id == entry.id, text(t.PURGING), _ENDED)
             .values(_FORGOTTEN)
         )
         return self._changed(statement)

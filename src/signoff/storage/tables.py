@@ -23,9 +23,11 @@ _DUE: Final = "status = 'pending' AND frozen_at IS NULL"
 CLOSING: Final = "state = 'done' AND undo_until IS NOT NULL AND held_open IS NULL"
 RELEASING: Final = "state = 'held'"
 UNDOING: Final = "state = 'undoing'"
+STANDING: Final = "state NOT IN ('undone', 'failed', 'cancelled')"
+# With plain `state` SQLite would take the index of that and sort.
 PURGING: Final = (
-    "(captured IS NOT NULL OR bound IS NOT NULL) AND (state IN "
-    "('final', 'undone', 'cancelled') OR (state = 'failed' AND attempt >= attempts))"
+    "COALESCE(captured, bound) IS NOT NULL AND "
+    "state || '' IN ('final', 'undone', 'cancelled', 'failed')"
 )
 PROBING: Final = "state = 'unknown' AND probe_at IS NOT NULL"
 
@@ -205,7 +207,7 @@ entries: Final = Table(
     Index("entries_by_thread", "thread", "started_at"),
     Index("entries_by_change", "changed_at"),
     Index("entries_by_state", "state", "started_at"),
-    Index("entries_by_seq", "thread", "seq"),
+    _only("entries_standing", ("thread", "seq"), STANDING),
     _only("entries_by_intent", ("thread", "intent"), "intent IS NOT NULL"),
     _only("entries_closing", ("undo_until", "id"), CLOSING),
     _only("entries_held_open", ("held_open", "id"), "held_open IS NOT NULL"),

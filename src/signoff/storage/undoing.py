@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Update,
     UpdateBase,
+    and_,
     bindparam,
     func,
     literal_column,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 
 from signoff.domain import journal
 from signoff.domain.journal import Entry, EntryState
-from signoff.domain.undoing import AgentNotice, Dependency, window_of
+from signoff.domain.undoing import AgentNotice, Dependency, Orphan, window_of
 from signoff.storage import rows
 from signoff.storage import tables as t
 from signoff.storage.entries import INSERTS
@@ -31,7 +32,9 @@ from signoff.storage.entries import INSERTS
 _E: Final = t.entries.c
 _AFTER: Final = (
     select(t.entries)
-    .where(_E.thread == bindparam("thread"), _E.seq > bindparam("seq"))
+    .where(
+        text(t.STANDING), _E.thread == bindparam("thread"), _E.seq > bindparam("seq")
+    )
     .order_by(_E.seq, _E.started_at, _E.id)
 )
 _LIKE: Final = (
@@ -89,8 +92,60 @@ class UndosReading:
         found = select(t.entries).where(text(t.CLOSING), _E.undo_until > self._at())
         return self._found(found.order_by(_E.undo_until, _E.id).limit(limit))
 
+    def untold(self, entry_id: str) -> bool:
+        """Whether people are told over channels here, and nobody was told of this.
+
+        Where nothing was ever delivered there are no channels: people look at the
+        inbox by themselves.
+        """
+        sent, told = t.deliveries.c, t.notices.c
+        mine = select(sent.id).where(sent.request_id == entry_id)
+        waits = select(told.id).where(told.request_id == entry_id).exists()
+        found = select(
+            and_(
+                select(sent.id).limit(1).exists(),
+                or_(waits, mine.exists()),
+                ~mine.where(sent.state == "sent").exists(),
+            )
+        )
+        return bool(self._connection.execute(found).scalar_one())
+
+    def open_ways(self) -> Sequence[Orphan]:
+        """The tools and versions that can still be undone, and how often."""
+        columns = _E.agent, _E.tool, func.coalesce(_E.undo_version, 1)
+        found = (
+            select(*columns, func.count())
+            .where(text(t.CLOSING), _E.undo_until > self._at())
+            .group_by(*columns)
+            .order_by(_E.tool)
+        )
+        return [
+            Orphan(agent=row[0], tool=row[1], version=int(row[2]), count=int(row[3]))
+            for row in self._connection.execute(found)
+        ]
+
+    def entries_of_way(self, way: Orphan) -> Sequence[Entry]:
+        """The open windows of a tool and version."""
+        found = select(t.entries).where(
+            text(t.CLOSING),
+            _E.undo_until > self._at(),
+            _E.tool == way.tool,
+            func.coalesce(_E.undo_version, 1) == way.version,
+            _E.agent.is_(None) if way.agent is None else _E.agent == way.agent,
+        )
+        return self._found(found)
+
+    def lapsed_effects(self, limit: int) -> Sequence[Entry]:
+        """What a silent worker left running, and can be looked into."""
+        found = select(t.entries).where(
+            _E.state == EntryState.RUNNING.value,
+            or_(_E.kind != "plain", _E.probe_at.is_not(None)),
+            _E.lease_until <= self._at(),
+        )
+        return self._found(found.order_by(_E.started_at).limit(limit))
+
     def entries_after(self, thread: str, seq: int) -> Sequence[Entry]:
-        """The entries of a thread that came after one, oldest first."""
+        """What came after in a thread and may have an effect, oldest first."""
         return self._found(_AFTER, thread=thread, seq=seq)
 
     def undone_like(self, thread: str, intent: str) -> Entry | None:
@@ -279,6 +334,24 @@ class UndosWriting:
             )
             .values(**news)
         )
+
+    def keep_output(self, entry: Entry, output: object) -> None:
+        """Keep what a call returned, as JSON, when somebody else than its tool says."""
+        self._connection.execute(
+            t.entries.update()
+            .where(_E.id == entry.id, _E.attempt == entry.attempt)
+            .values(output=rows.opt_json(output))
+        )
+
+    def let_again(self, entry: Entry, summary: str) -> bool:
+        """Let an unknown call be tried once more; a late worker is fenced off now."""
+        news = {
+            "attempt": entry.attempt + 1,
+            "attempts": max(entry.attempts, entry.attempt + 1),
+            "finished_at": self._now,
+            "summary": summary,
+        }
+        return self._step(entry, "again", news, _E.attempt == entry.attempt)
 
     def probe_later(self, entry: Entry, at: int | None) -> bool:
         """Look again later whether it happened; None: only a person can say."""

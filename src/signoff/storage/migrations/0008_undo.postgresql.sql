@@ -35,7 +35,7 @@ ALTER TABLE entries ADD COLUMN undo_summary TEXT;
 ALTER TABLE entries ADD COLUMN diff TEXT;
 ALTER TABLE entries ADD COLUMN steps TEXT;
 ALTER TABLE entries ADD COLUMN probe_at BIGINT;
-CREATE INDEX entries_by_seq ON entries (thread, seq);
+CREATE INDEX entries_standing ON entries (thread, seq) WHERE state NOT IN ('undone', 'failed', 'cancelled');
 CREATE INDEX entries_by_intent ON entries (thread, intent) WHERE intent IS NOT NULL;
 CREATE INDEX entries_closing ON entries (undo_until, id) WHERE state = 'done' AND undo_until IS NOT NULL AND held_open IS NULL;
 CREATE INDEX entries_held_open ON entries (held_open, id) WHERE held_open IS NOT NULL;

@@ -67,7 +67,7 @@ CREATE INDEX entries_by_change ON entries (changed_at);
 CREATE UNIQUE INDEX entries_by_action ON entries (action_id);
 CREATE INDEX entries_by_thread ON entries (thread, started_at);
 CREATE INDEX entries_by_state ON entries (state, started_at);
-CREATE INDEX entries_by_seq ON entries (thread, seq);
+CREATE INDEX entries_standing ON entries (thread, seq) WHERE state NOT IN ('undone', 'failed', 'cancelled');
 CREATE INDEX entries_by_intent ON entries (thread, intent) WHERE intent IS NOT NULL;
 CREATE INDEX entries_closing ON entries (undo_until, id) WHERE state = 'done' AND undo_until IS NOT NULL AND held_open IS NULL;
 CREATE INDEX entries_held_open ON entries (held_open, id) WHERE held_open IS NOT NULL;

@@ -1,0 +1,147 @@
+"""Checks the journal against the ledger: what ran, and its way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from signoff.domain.journal import Entry, EntryState
+from signoff.domain.ledger import Break, Event
+from signoff.ports import Reading
+from signoff.service.reversing import end_digests, hashed, start_digests
+
+Told = dict[str, Any]
+
+
+def entry_breaks(
+    reading: Reading, thread: str, events: Iterable[Event]
+) -> Iterator[Break]:
+    """Where an entry of a thread is otherwise than its events say."""
+    told: dict[str, tuple[int, Told]] = {}
+    for event in events:
+        news = _news(event)
+        if news is not None:
+            _, before = told.get(event.fact.subject, (0, {}))
+            told[event.fact.subject] = (event.seq, {**before, **news})
+    rows = {entry.id: entry for entry in reading.entries_of_thread(thread)}
+    for entry_id in sorted(rows.keys() | told.keys()):
+        seq, said = told.get(entry_id, (0, {}))
+        problem = _problem(rows.get(entry_id), said)
+        if problem is not None:
+            yield Break(thread=thread, seq=seq, problem=f"{entry_id}: {problem}")
+
+
+def _problem(row: Entry | None, told: Told) -> str | None:
+    known = "nothing" if row is None else row.state
+    said = told.get("state", "nothing")
+    if known != said:
+        return f"the table says {known}, the ledger {said}"
+    if row is None:
+        return None
+    has = {**_deciding(row), **start_digests(row), **end_digests(row)}
+    wrong = sorted(name for name in has.keys() & told.keys() if has[name] != told[name])
+    if wrong:
+        return f"the table has other {', '.join(wrong)} than the ledger"
+    return None
+
+
+def _deciding(row: Entry) -> Told:
+    return {
+        "kind": row.kind.value,
+        "undo_until": row.undo_until,
+        "held_open": row.held_open,
+        "commit_at": row.commit_at,
+        "undo_by": row.undo_by,
+        "undo_forced": row.undo_forced,
+        "undo_attempt": row.undo_attempt,
+        "steps": {name: hashed(result) for name, result in row.steps.items()},
+    }
+
+
+def _news(event: Event) -> Told | None:
+    """What an event says of its entry; None if it says nothing that decides."""
+    fact = event.fact
+    if not fact.subject.startswith("ent_"):
+        return None
+    read = _READ.get(fact.kind)
+    state = _STATES.get(fact.kind)
+    news = {} if read is None else read(event)
+    if state is not None:
+        news = {"state": state, **news}
+    return news or None
+
+
+def _picked(*names: str) -> Callable[[Event], Told]:
+    def pick(event: Event) -> Told:
+        body = event.fact.body
+        return {name: body[name] for name in names if name in body}
+
+    return pick
+
+
+def _settled(event: Event) -> Told:
+    body = event.fact.body
+    if body.get("again"):
+        return {"state": EntryState.PREPARED}
+    state = EntryState.DONE if body["happened"] else EntryState.FAILED
+    return {"state": state, **_ended(event)}
+
+
+def _admitted(event: Event) -> Told:
+    return {"undo_by": event.fact.actor, "undo_forced": event.fact.body["forced"]}
+
+
+def _step(event: Event) -> Told:
+    return {"steps": dict(event.fact.body["steps"])}
+
+
+def _held(event: Event) -> Told:
+    return {"held_open": event.fact.body["reason"]}
+
+
+def _let_close(event: Event) -> Told:
+    return {"held_open": None, "undo_until": event.fact.body["undo_until"]}
+
+
+_started: Final = _picked(
+    "kind",
+    "args",
+    "captured",
+    "before",
+    "undo_terms",
+    "undo_version",
+    "label",
+    "remains",
+    "commit_at",
+)
+_ended: Final = _picked("output", "after", "bound", "not_undoable", "undo_until")
+_READ: Final[Mapping[str, Callable[[Event], Told]]] = {
+    "started": _started,
+    "parked": _started,
+    "postponed": _picked("commit_at"),
+    "finished": _ended,
+    "settled": _settled,
+    "probed": _settled,
+    "held_open": _held,
+    "let_close": _let_close,
+    "undo_admitted": _admitted,
+    "undo_started": lambda event: {"undo_attempt": event.fact.body["attempt"]},
+    "undo_step": _step,
+    "hold_cancelled": lambda event: {"undo_by": event.fact.actor},
+}
+_STATES: Final = {
+    "started": EntryState.RUNNING,
+    "suspended": EntryState.PREPARED,
+    "finished": EntryState.DONE,
+    "failed": EntryState.FAILED,
+    "lost": EntryState.UNKNOWN,
+    "parked": EntryState.HELD,
+    "released": EntryState.RUNNING,
+    "hold_cancelled": EntryState.CANCELLED,
+    "undo_admitted": EntryState.UNDOING,
+    "undone": EntryState.UNDONE,
+    "undo_failed": EntryState.UNDO_FAILED,
+    "undo_unverified": EntryState.UNDO_UNVERIFIED,
+    "undo_conflict": EntryState.DONE,
+    "finalized": EntryState.FINAL,
+}

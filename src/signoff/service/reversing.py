@@ -1,0 +1,320 @@
+"""An effect that can be taken back: what is recorded before it, and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+from signoff.domain.actions import Action, canonical, sha256
+from signoff.domain.duration import in_words, microseconds
+from signoff.domain.journal import Entry, EntryKind, EntryState
+from signoff.domain.notices import Notice
+from signoff.domain.policy import Ruling
+from signoff.domain.text import storable
+from signoff.domain.undoing import (
+    Dependence,
+    Dependency,
+    Undo,
+    intent_of,
+    shown_until,
+    window_of,
+)
+from signoff.ports import Store, Writing
+from signoff.service.execute import SUMMARY_LENGTH, Worker, entry_fact
+from signoff.service.propose import allowed_entry, check_action, ruled
+from signoff.service.standstill import check_unpaused
+from signoff.service.undos import (
+    HandlerFailed,
+    Undos,
+    call,
+    call_json,
+    effect_of,
+    fingerprint,
+)
+
+NO_UNDO: Final = "no undo is registered for this tool, so it is asked instead"
+"""Why a verdict of `reversible` asks where nothing could take the call back."""
+
+
+class NotTakenBack(Exception):
+    """This call could not be taken back, so it is asked about instead.
+
+    Attributes:
+        reason: One sentence for the reviewer.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+def refusal(undos: Undos, action: Action) -> str | None:
+    """Why this call can't run as a reversible one, as far as its arguments say."""
+    found = undos.get(action.tool)
+    if found is None:
+        return NO_UNDO
+    reason = found.refusal(action)
+    return None if reason is None else f"{reason}, so it is asked instead"
+
+
+def repeats(store: Store, undos: Undos, action: Action) -> Entry | None:
+    """The entry that people took back and that this call would do again."""
+    found = undos.get(action.tool)
+    if found is None:
+        return None
+    intent = intent_of(action.tool, action.args, found.spec.resource)
+    with store.reading() as reading:
+        return reading.undone_like(action.context.thread, intent)
+
+
+def asked_again(undone: Entry) -> str:
+    """What the reviewer of a repetition is told."""
+    why = f": {undone.undo_reason}" if undone.undo_reason else ""
+    return f"{undone.undo_by} took the same back before ({undone.id}){why}"
+
+
+def begin(
+    store: Store, undos: Undos, action: Action, ruling: Ruling, worker: Worker
+) -> Entry | None:
+    """Read the state before, record it, and claim the call. None: somebody else has.
+
+    Raises:
+        NotTakenBack: The state before can't be kept; nothing runs.
+        Paused: A pause covers it.
+    """
+    check_action(action)
+    found = undos.get(action.tool)
+    if found is None:
+        raise NotTakenBack(NO_UNDO)
+    made = _before(found.spec, action, ruling, worker)
+    context, spec = action.context, found.spec
+    needs = _declared(spec, made)
+    with store.writing(context.thread) as tx:
+        check_unpaused(tx, context.agent, context.thread, action.tool)
+        now = tx.now()
+        entry = replace(
+            made, seq=tx.place(), started_at=now, lease_until=now + worker.lease
+        )
+        if not tx.add_entry(entry, request=None):
+            return None
+        if tx.ruled(action.id) is None:
+            tx.add_actions([ruled(action, ruling)])
+        tx.add_dependencies(needs)
+        tx.record(entry_fact("started", entry, started_way(entry, ruling, needs)))
+        return entry
+
+
+def started_way(
+    entry: Entry, ruling: Ruling, needs: Iterable[Dependency] = ()
+) -> dict[str, Any]:
+    """What the ledger keeps of the way back when a reversible call starts."""
+    return {
+        "kind": entry.kind.value,
+        "tool": entry.tool,
+        "rule": ruling.rule.label,
+        "policy": ruling.policy_version,
+        "user": entry.user,
+        "needs": sorted(one.on_entry_id for one in needs),
+        **start_digests(entry),
+    }
+
+
+def start_digests(entry: Entry) -> dict[str, Any]:
+    """What was stored before the effect, as the ledger can be compared with it."""
+    return {
+        "args": hashed(entry.args),
+        "captured": hashed(entry.captured),
+        "before": hashed(entry.before),
+        "undo_terms": dict(entry.undo_terms or {}),
+        "undo_version": entry.undo_version,
+        "label": entry.label,
+        "remains": entry.remains,
+    }
+
+
+def end_digests(entry: Entry) -> dict[str, Any]:
+    """The same of what was stored after it."""
+    return {
+        "output": hashed(entry.output),
+        "after": hashed(entry.after),
+        "bound": hashed(entry.bound),
+        "not_undoable": entry.not_undoable,
+    }
+
+
+def hashed(value: object) -> str | None:
+    """The digest of a stored JSON value; None for one that isn't there."""
+    return None if value is None else sha256(canonical(value))
+
+
+def way_back(spec: Undo | None, entry: Entry, output: object) -> Entry:
+    """The entry with what its undo will need, read now that it is done.
+
+    Where that fails it was never reversible, and `not_undoable` says why.
+    """
+    try:
+        canonical(output)
+    except Exception:  # noqa: BLE001 - a result that is no JSON is kept as its bytes
+        output = None
+    done = replace(entry, output=output)
+    if spec is None:
+        return replace(done, not_undoable="its undo isn't registered any more")
+    try:
+        after = fingerprint(spec, effect_of(done))
+        done = replace(done, after=after)
+        return replace(done, bound=_bound(spec, done))
+    except HandlerFailed as failed:
+        why = storable(failed.reason)[:SUMMARY_LENGTH]
+        return replace(done, not_undoable=why, bound=None)
+
+
+def end(  # noqa: PLR0913 - how it ended, and what its way back is
+    store: Store,
+    entry: Entry,
+    done: Entry,
+    move: str,
+    *,
+    result: bytes | None,
+    summary: str,
+    actor: str | None = None,
+    kind: str = "finished",
+) -> bool:
+    """Record that a reversible effect happened; its window opens now.
+
+    False: a later attempt has the entry (fenced).
+    """
+    summary = storable(summary)[:SUMMARY_LENGTH]
+    with store.writing(entry.thread) as tx:
+        return end_in(
+            tx,
+            entry,
+            done,
+            move,
+            result=result,
+            summary=summary,
+            actor=actor,
+            kind=kind,
+        )
+
+
+def end_in(  # noqa: PLR0913 - as `end`
+    tx: Writing,
+    entry: Entry,
+    done: Entry,
+    move: str,
+    *,
+    result: bytes | None,
+    summary: str,
+    actor: str | None = None,
+    kind: str = "finished",
+) -> bool:
+    """`end`, in the caller's transaction."""
+    way = {
+        "output": done.output,
+        "after": done.after,
+        "bound": done.bound,
+        "not_undoable": done.not_undoable,
+    }
+    moved = tx.end_reversible(entry, move, result=result, summary=summary, way=way)
+    body: dict[str, Any] = {"attempt": entry.attempt, "summary": summary}
+    if not moved:
+        tx.record(entry_fact("late_result", entry, body))
+        return False
+    until = None if done.not_undoable else tx.now() + window_of(entry)
+    body |= {**end_digests(done), "undo_until": until, "happened": True}
+    fact = entry_fact(kind, entry, body)
+    tx.record(fact if actor is None else replace(fact, actor=actor))
+    tx.tell(_can_be_undone(done, until))
+    return True
+
+
+def _can_be_undone(done: Entry, until: int | None) -> Notice:
+    window = window_of(done)
+    said = {
+        "tool": done.tool,
+        "until": None if until is None else shown_until(until, window),
+        "window": in_words(timedelta(microseconds=window)),
+        "label": done.label,
+        "remains": done.remains,
+        "not_undoable": done.not_undoable,
+    }
+    terms = done.undo_terms or {}
+    named = terms.get("undoers")
+    return Notice(
+        kind="reversible" if until is not None else "irreversible",
+        request_id=done.id,
+        revision=1,
+        to=None if named is None else tuple(named),
+        by=done.agent,
+        said=said,
+    )
+
+
+def _before(spec: Undo, action: Action, ruling: Ruling, worker: Worker) -> Entry:
+    made = replace(
+        allowed_entry(action, worker=worker.name, now=0, lease=0),
+        kind=EntryKind.REVERSIBLE,
+        state=EntryState.RUNNING,
+        attempts=ruling.rule.attempts,
+        idempotent=ruling.rule.idempotent,
+        intent=intent_of(action.tool, action.args, spec.resource),
+        undo_terms=terms_of(ruling),
+        undo_version=spec.version,
+        label=spec.label.word,
+        remains=spec.label.remains,
+        probe_at=None if spec.probe is None else 0,
+    )
+    try:
+        if spec.capture is not None:
+            captured = call_json(
+                spec.capture,
+                effect_of(made).args,
+                within=spec.timeout,
+                at="captured",
+            )
+            made = replace(made, captured=captured)
+        return replace(made, before=fingerprint(spec, effect_of(made)))
+    except HandlerFailed as failed:
+        reason = storable(failed.reason)[:SUMMARY_LENGTH]
+        raise NotTakenBack(
+            f"the state before it can't be kept ({reason}), so it is asked instead"
+        ) from failed
+
+
+def terms_of(ruling: Ruling) -> dict[str, Any]:
+    """Who may take it back and how long, copied from its rule."""
+    rule = ruling.rule
+    return {
+        "window": 0 if rule.window is None else microseconds(rule.window),
+        "undoers": None if rule.undoers is None else list(rule.undoers),
+        "force_by": list(rule.force_by),
+        "on_untold": rule.on_untold.value,
+        "max_late": None if rule.max_late is None else microseconds(rule.max_late),
+    }
+
+
+def _declared(spec: Undo, made: Entry) -> list[Dependency]:
+    if spec.depends_on is None:
+        return []
+    try:
+        args = effect_of(made).args
+        named = [*call(spec.depends_on, args, within=spec.timeout)]
+    except (HandlerFailed, TypeError) as failed:
+        raise NotTakenBack(
+            f"what it depends on can't be told ({failed}), so it is asked instead"
+        ) from failed
+    return [
+        Dependency(entry_id=made.id, on_entry_id=str(one), how=Dependence.DECLARED)
+        for one in dict.fromkeys(named)
+    ]
+
+
+def _bound(spec: Undo, done: Entry) -> Mapping[str, Any]:
+    if spec.bind is None:
+        return {"result": done.output, "captured": done.captured}
+    bound = call_json(spec.bind, effect_of(done), within=spec.timeout, at="bind")
+    if not isinstance(bound, Mapping):
+        raise HandlerFailed(f"bind gave {type(bound).__name__}, not arguments by name")
+    return dict(bound)

@@ -1,0 +1,211 @@
+"""Windows close, unless nobody was told or nobody could undo; unknowns are probed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+from signoff.domain.duration import microseconds
+from signoff.domain.errors import WorldError
+from signoff.domain.journal import Entry, EntryKind, EntryState
+from signoff.domain.ledger import Fact
+from signoff.domain.rules import Untold
+from signoff.domain.undoing import Happened, Orphan, Undo, window_of
+from signoff.ports import Store, Writing
+from signoff.service import execute, reversing
+from signoff.service.undos import HandlerFailed, Undos, call, effect_of
+
+log: Final = logging.getLogger("signoff")
+
+UNTOLD: Final = "untold"
+NO_HANDLER: Final = "no_handler"
+LONGEST_WAIT: Final = 300_000_000
+FIRST_WAIT: Final = 1_000_000
+
+
+def close_due(store: Store, limit: int) -> int:
+    """Close what has passed; what nobody was told of stays open. How many moves."""
+    with store.reading() as reading:
+        found = reading.closing(limit)
+    return sum(_close(store, entry) for entry in found)
+
+
+def _close(store: Store, entry: Entry) -> bool:
+    with store.writing(entry.thread) as tx:
+        wait = (entry.undo_terms or {}).get("on_untold") == Untold.HOLD_OPEN.value
+        if wait and tx.untold(entry.id):
+            return _hold(tx, entry, UNTOLD)
+        if not tx.finalize(entry):
+            return False
+        tx.record(_fact("finalized", entry, {"undo_until": entry.undo_until}))
+        return True
+
+
+def let_close(store: Store, undos: Undos, limit: int) -> int:
+    """Let windows close again whose reason to stay open is gone. How many."""
+    with store.reading() as reading:
+        untold = reading.held_open(UNTOLD, limit)
+        told = [one for one in untold if not reading.untold(one.id)]
+        back = [one for one in reading.held_open(NO_HANDLER, limit) if undos.fits(one)]
+    return sum(_let_close(store, entry) for entry in (*told, *back))
+
+
+def _let_close(store: Store, entry: Entry) -> bool:
+    with store.writing(entry.thread) as tx:
+        # Whoever learns of it only now has as long as they were promised.
+        until = max(entry.undo_until or 0, tx.now() + window_of(entry))
+        if not tx.hold_open(entry, None, until):
+            return False
+        body = {"reason": entry.held_open, "undo_until": until}
+        tx.record(_fact("let_close", entry, body))
+        return True
+
+
+def _hold(tx: Writing, entry: Entry, reason: str) -> bool:
+    if not tx.hold_open(entry, reason, None):
+        return False
+    tx.record(_fact("held_open", entry, {"reason": reason}))
+    return True
+
+
+def orphans(
+    store: Store, undos: Undos, agents: Sequence[str] | None = None
+) -> Sequence[Orphan]:
+    """What can still be undone, but by no undo that this process has."""
+    with store.reading() as reading:
+        ways = reading.open_ways()
+    return [
+        way
+        for way in ways
+        if (agents is None or way.agent in agents)
+        and not undos.has(way.tool, way.version)
+    ]
+
+
+def hold_orphans(store: Store, undos: Undos, agents: Sequence[str]) -> int:
+    """Keep the windows of orphans open until somebody decides. Returns how many."""
+    held = 0
+    for way in orphans(store, undos, agents):
+        log.error(
+            "no undo of %s version %d is registered: %d windows stay open",
+            way.tool,
+            way.version,
+            way.count,
+        )
+        with store.reading() as reading:
+            found = reading.entries_of_way(way)
+        for entry in found:
+            with store.writing(entry.thread) as tx:
+                held += _hold(tx, entry, NO_HANDLER)
+    return held
+
+
+def lose_lapsed(store: Store, limit: int) -> int:
+    """What a dead worker left running and can be looked into is unknown now."""
+    with store.reading() as reading:
+        found = reading.lapsed_effects(limit)
+    lost = [execute.lose_lapsed(store, entry) for entry in found]
+    return sum(one.state is EntryState.UNKNOWN for one in lost)
+
+
+def probe_due(store: Store, undos: Undos, limit: int) -> int:
+    """Ask the probes whether unknown outcomes happened. How many were settled."""
+    if not undos.tools:
+        return 0
+    with store.reading() as reading:
+        found = reading.probes_due(undos.tools, limit)
+    done = 0
+    for entry in found:
+        try:
+            done += _probe(store, undos, entry)
+        except WorldError:
+            log.exception("%s could not be probed", entry.id)
+    return done
+
+
+def _probe(store: Store, undos: Undos, entry: Entry) -> bool:
+    registered = undos.get(entry.tool)
+    spec = None if registered is None else registered.spec
+    if spec is None or spec.probe is None:
+        _later(store, entry, None)
+        return False
+    try:
+        answer = call(spec.probe, effect_of(entry), within=spec.timeout)
+    except HandlerFailed as failed:
+        log.warning("the probe of %s failed: %s", entry.id, failed.reason)
+        answer = None
+    if answer is True or isinstance(answer, Happened):
+        output = answer.result if isinstance(answer, Happened) else None
+        return happened(store, spec, entry, output)
+    if answer is False and _past_grace(store, spec, entry):
+        return _did_not_happen(store, entry)
+    _later(store, entry, _next_look(store, entry))
+    return False
+
+
+def happened(store: Store, spec: Undo | None, entry: Entry, output: object) -> bool:
+    """Record that a probe found the effect of a call that was lost."""
+    told = "it happened: a probe found it"
+    if entry.kind is EntryKind.REVERSIBLE:
+        done = reversing.way_back(spec, entry, output)
+        with store.writing(entry.thread) as tx:
+            moved = reversing.end_in(
+                tx,
+                entry,
+                done,
+                "settle_done",
+                result=None,
+                summary=told,
+                actor="probe",
+                kind="probed",
+            )
+            if moved:
+                tx.wake(entry.agent)
+            return moved
+    return _settle(store, entry, "settle_done", told, output)
+
+
+def _did_not_happen(store: Store, entry: Entry) -> bool:
+    told = "it did not happen: a probe found no trace of it"
+    return _settle(store, entry, "settle_failed", told, None)
+
+
+def _settle(store: Store, entry: Entry, move: str, told: str, output: object) -> bool:
+    with store.writing(entry.thread) as tx:
+        if not tx.move_entry(entry, move, summary=told):
+            return False
+        if output is not None:
+            tx.keep_output(entry, output)
+        body: dict[str, Any] = {"happened": move == "settle_done", "summary": told}
+        if output is not None:
+            body["output"] = reversing.hashed(output)
+        tx.record(_fact("probed", entry, body))
+        tx.wake(entry.agent)
+        return True
+
+
+def _past_grace(store: Store, spec: Undo, entry: Entry) -> bool:
+    """Whether the call can't land any more; it may, for a while after a time-out."""
+    with store.reading() as reading:
+        now = reading.now()
+    lost_at = entry.started_at if entry.finished_at is None else entry.finished_at
+    return now >= lost_at + microseconds(spec.timeout)
+
+
+def _next_look(store: Store, entry: Entry) -> int:
+    with store.reading() as reading:
+        now = reading.now()
+    lost_at = entry.started_at if entry.finished_at is None else entry.finished_at
+    return now + min(max(now - lost_at, FIRST_WAIT), LONGEST_WAIT)
+
+
+def _later(store: Store, entry: Entry, at: int | None) -> None:
+    with store.writing(entry.thread) as tx:
+        tx.probe_later(entry, at)
+
+
+def _fact(kind: str, entry: Entry, body: dict[str, Any]) -> Fact:
+    about = {"action": entry.action_id, **body}
+    actor = "probe" if kind == "probed" else None
+    return Fact(kind=kind, subject=entry.id, actor=actor, body=about)
