@@ -85,7 +85,7 @@ class Signoff(Approvals):
         except PolicyError:
             store.close()
             raise
-        self.keeping = keeping
+        self.undos.keeping = keeping
         if rules is not None and rules.source is not None:
             self.publish(rules)
 

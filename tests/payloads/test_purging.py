@@ -46,7 +46,7 @@ def made(so: Signoff, database_url: str) -> Made:
 
     def make(name: str, state: str, **more: int) -> Entry:
         entry = replace(ENTRY, id=f"ent_{name}", action_id=f"act_{name}", captured=BIG)
-        entry = so.keeping.keep_parts(entry, "captured")
+        entry = so.undos.keeping.keep_parts(entry, "captured")
         with so.store.writing("t1") as tx:
             assert tx.add_entry(replace(entry, started_at=tx.now()), request=None)
         store: SqlStore = open_store(database_url)
@@ -67,7 +67,7 @@ def test_what_ended_is_removed_after_the_retention(
 ) -> None:
     entry = made("1", state)
     so.run_due()
-    assert so.keeping.read(entry.id, entry.captured) == BIG
+    assert so.undos.keeping.read(entry.id, entry.captured) == BIG
     clock.offset = timedelta(hours=2, seconds=1)
     so.run_due()
     with so.store.reading() as reading:
@@ -88,7 +88,7 @@ def test_what_goes_on_stays(so: Signoff, clock: Clock, made: Made, state: str) -
     clock.offset = timedelta(days=100)
     so.run_due()
     for one in (entry, again):
-        assert so.keeping.read(one.id, one.captured) == BIG
+        assert so.undos.keeping.read(one.id, one.captured) == BIG
 
 
 def test_a_place_that_is_down_holds_up_no_other(

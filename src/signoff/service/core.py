@@ -10,7 +10,6 @@ from signoff.domain.rules import deny, read_rule
 from signoff.ports import Calendars, Store
 from signoff.service import policies, propose
 from signoff.service.bell import Bell
-from signoff.service.keeping import Keeping
 from signoff.service.reach import Directory
 from signoff.service.undos import Undos
 from signoff.service.watch import Watch
@@ -23,12 +22,9 @@ class Core:
         calendars: The working hours that rules name.
         policy: The rules of this process, or None where it only decides and shows.
         directory: Who is known: everybody with a token, or also people without one.
-        keeping: Where what undos need is kept, and for how long.
         bell: Rings in this process when something changed.
         undos: How this process takes back what tools did.
     """
-
-    keeping: Keeping = Keeping()
 
     def __init__(
         self,

@@ -110,6 +110,20 @@ class Keeping:
         }
         return replace(entry, **found)
 
+    def keep_change(self, owner: str, change: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A path of a diff as its row has it: without a key as it is."""
+        if self.seal is None:
+            return change
+        values = {name: self.keep(owner, change[name]) for name in change}
+        return {**values, "path": change["path"]}
+
+    def read_change(self, owner: str, change: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The same in clear; as it is kept, if this process lacks the key."""
+        try:
+            return {name: self.read(owner, change[name]) for name in change}
+        except PayloadLost:
+            return change
+
     def purge(self, owner: str) -> None:
         """Remove what is kept of an owner outside of its row."""
         if self.payloads is not None:

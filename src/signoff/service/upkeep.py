@@ -100,7 +100,7 @@ class Upkeep(Undoing):
         return self.sweep().total
 
     def _purged(self) -> int:
-        return purging.purge(self.store, self.keeping)
+        return purging.purge(self.store, self.undos.keeping)
 
     def _tidied(self) -> int:
         """Remove notices that nobody took in time: a store may have no channels."""
