@@ -234,6 +234,9 @@ class AsyncApprovals:
     async def unknowns(self, *, limit: int = 100) -> Sequence[Entry]:
         return await self._run(self.sync.unknowns, limit=limit)
 
+    async def look_into(self, entry: Entry) -> Entry:
+        return await self._run(self.sync.look_into, entry)
+
     async def orphans(self) -> Sequence[Orphan]:
         return await self._run(self.sync.orphans)
 

@@ -36,7 +36,14 @@ from pydantic import Field
 
 from signoff import Approve, Principal, Request, Signoff
 from signoff.domain.requests import Decision
-from signoff.langgraph import Outcome, Runner, SignoffMiddleware, guard_tools, heal
+from signoff.langgraph import (
+    Outcome,
+    Runner,
+    SignoffMiddleware,
+    guard_tools,
+    heal,
+    notices,
+)
 
 ONE_KIND = pytest.mark.parametrize("kind", ["create_agent"], indirect=True)
 BY_HAND = pytest.mark.parametrize("kind", ["guard_tools"], indirect=True)
@@ -247,7 +254,8 @@ def with_guard_tools(
     def think(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
         healed = heal(so, state["messages"], config)
         if healed is None:
-            return {"messages": [model.invoke(state["messages"])]}
+            news = notices(so).invoke(state, config)["messages"]
+            return {"messages": [*news, model.invoke([*state["messages"], *news])]}
         everything = RemoveMessage(id=REMOVE_ALL_MESSAGES)
         return {"messages": [everything, *healed, model.invoke(healed)]}
 

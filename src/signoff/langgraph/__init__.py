@@ -10,6 +10,7 @@ from signoff.langgraph._attempts import idempotency_key
 from signoff.langgraph._gate import GateTerms, Passed, agate, gate
 from signoff.langgraph._heal import heal
 from signoff.langgraph._middleware import SignoffMiddleware
+from signoff.langgraph._notices import notices
 from signoff.langgraph._remote import RemoteRunner
 from signoff.langgraph._runner import Outcome, Runner
 from signoff.langgraph._serving import App, Served, read_app, serving
@@ -31,6 +32,7 @@ __all__ = [
     "guard_tools",
     "heal",
     "idempotency_key",
+    "notices",
     "read_app",
     "serving",
 ]

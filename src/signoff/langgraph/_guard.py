@@ -22,7 +22,7 @@ from signoff.domain.errors import (
     Paused,
     PayloadRefused,
 )
-from signoff.domain.journal import Entry, EntryState, may_retry
+from signoff.domain.journal import HAPPENED, Entry, EntryState, may_retry
 from signoff.domain.policy import Policy, Ruling
 from signoff.domain.requests import Request, Status
 from signoff.domain.rules import Verdict
@@ -38,7 +38,14 @@ from signoff.langgraph._calls import (
     known_tool,
     read_call,
 )
-from signoff.langgraph._results import Result, decode, encode, summarize, with_notice
+from signoff.langgraph._results import (
+    Result,
+    as_json,
+    decode,
+    encode,
+    summarize,
+    with_notice,
+)
 from signoff.langgraph._steps import (
     AsyncHandler,
     Do,
@@ -153,6 +160,8 @@ class Guard:
     def _runs_at_once(self, call: Call, ruling: Ruling) -> bool:
         if ruling.verdict is not Verdict.ALLOW or call.resuming:
             return False
+        if call.action.tool in self.so.undos.tools:
+            return False  # people may have taken the same back: then it asks
         return not self.replays or self._alone(call)
 
     def _alone(self, call: Call) -> bool:
@@ -196,6 +205,8 @@ class Guard:
     ) -> Generator[Any, Any, Any]:
         if found.entry is not None:
             return (yield from self._ran_before(call, found.request, found.entry))
+        if found.verdict is Verdict.REVERSIBLE and found.request is None:
+            return (yield from self._reversible(call))
         if found.request is None:
             return (yield from self._allowed(call))
         return (yield from self._asked_for(call, found.request, tried))
@@ -204,6 +215,14 @@ class Guard:
         if not self.replays:
             return (yield Run(call.request))
         entry = yield do("begin_allowed", call.action)
+        if entry is None:
+            return None
+        return (yield from self._execute(call, entry, call.request))
+
+    def _reversible(self, call: Call) -> Generator[Any, Any, Any]:
+        asked = self.shown(call, (yield from self._introduced(call)))
+        ruling = self.rule(call)
+        entry = yield do("begin_reversible", call.action, asked, ruling=ruling)
         if entry is None:
             return None
         return (yield from self._execute(call, entry, call.request))
@@ -230,8 +249,10 @@ class Guard:
     def _ran_before(
         self, call: Call, request: Request | None, entry: Entry
     ) -> Generator[Any, Any, Any]:
-        if entry.state is EntryState.DONE:
+        if entry.state in HAPPENED:
             return self._kept(call, entry)
+        if entry.state is EntryState.CANCELLED:
+            return words.cancelled_message(call, entry)
         if entry.state is EntryState.RUNNING:
             entry = yield do("look_again", entry)
             if entry.state is EntryState.RUNNING:
@@ -240,11 +261,16 @@ class Guard:
         raised = _raised_here(call, entry) and entry.attempt < entry.attempts
         if entry.state is EntryState.PREPARED or may_retry(entry) or raised:
             return (yield from self._again(call, request, entry, raised=raised))
+        return (yield from self._ended_badly(call, entry))
+
+    def _ended_badly(self, call: Call, entry: Entry) -> Generator[Any, Any, Any]:
         if entry.state is EntryState.FAILED:
             return words.ended_message(call, entry)
         if _raised_here(call, entry):
             return words.exhausted_message(call, entry)
-        yield Pause(words.unknown_payload(call, entry))
+        entry = yield do("look_into", entry)
+        if entry.state is EntryState.UNKNOWN:
+            yield Pause(words.unknown_payload(call, entry))
         return None
 
     def _again(
@@ -291,6 +317,7 @@ class Guard:
                 "finish",
                 result=encode(result),
                 summary=summarize(result),
+                output=as_json(result),
             )
         return result
 

@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableConfig
 
 from signoff.domain.actions import Action, Context
 from signoff.domain.errors import AlreadyDecided, PayloadRefused
-from signoff.domain.journal import Entry, EntryState
+from signoff.domain.journal import HAPPENED, Entry
 from signoff.domain.principals import Principal, PrincipalKind
 from signoff.domain.requests import Request, Status
 from signoff.langgraph._calls import message_name, namespace_above
@@ -113,7 +113,7 @@ def _cancel(so: Approvals, request: Request) -> Request:
 
 
 def _told(one: _Open, entry: Entry) -> BaseMessage:
-    if entry.state is EntryState.DONE and entry.result is not None:
+    if entry.state in HAPPENED and entry.result is not None:
         kept = decode(entry.result)
         if isinstance(kept, ToolMessage):
             return kept

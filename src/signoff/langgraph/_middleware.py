@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self, cast
 
@@ -33,6 +33,7 @@ from signoff.langgraph._interrupt_on import (
     asking_about,
     policy_from,
 )
+from signoff.langgraph._notices import unheard
 from signoff.langgraph._results import Result
 from signoff.service import Approvals
 
@@ -138,13 +139,16 @@ class SignoffMiddleware(AgentMiddleware[Any, Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> ModelAnswer:
-        """Refuse a graph that can't pause, and answer calls that were left open."""
+        """Refuse a graph that can't pause, and complete the conversation.
+
+        Calls that were left open are answered, and the agent is told what people did.
+        """
         config = _resumable(request)
-        healed = heal(self.so, request.messages, config)
-        if healed is None:
+        whole = completed(self.so, request.messages, config)
+        if whole is None:
             return handler(request)
         return _with_history(
-            healed, handler(request.override(messages=list[Any](healed)))
+            whole, handler(request.override(messages=list[Any](whole)))
         )
 
     async def awrap_model_call(
@@ -154,13 +158,24 @@ class SignoffMiddleware(AgentMiddleware[Any, Any, Any]):
     ) -> ModelAnswer:
         """The same, from async code."""
         config = _resumable(request)
-        work = partial(heal, self.so, request.messages, config)
-        healed = await anyio.to_thread.run_sync(work)
-        if healed is None:
+        work = partial(completed, self.so, request.messages, config)
+        whole = await anyio.to_thread.run_sync(work)
+        if whole is None:
             return await handler(request)
         return _with_history(
-            healed, await handler(request.override(messages=list[Any](healed)))
+            whole, await handler(request.override(messages=list[Any](whole)))
         )
+
+
+def completed(
+    so: Approvals, messages: Sequence[BaseMessage], config: RunnableConfig
+) -> list[BaseMessage] | None:
+    """The conversation as the model must see it; None if it is already so."""
+    healed = heal(so, messages, config)
+    news = unheard(so, messages, config)
+    if healed is None and not news:
+        return None
+    return [*(messages if healed is None else healed), *news]
 
 
 def _resumable(request: ModelRequest[Any]) -> RunnableConfig:
@@ -173,9 +188,9 @@ def _resumable(request: ModelRequest[Any]) -> RunnableConfig:
 
 
 def _with_history(
-    healed: list[BaseMessage], response: ModelResponse[Any]
+    whole: list[BaseMessage], response: ModelResponse[Any]
 ) -> ExtendedModelResponse[Any]:
-    messages = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *healed, *response.result]
+    messages = [RemoveMessage(id=REMOVE_ALL_MESSAGES), *whole, *response.result]
     return ExtendedModelResponse(
         model_response=response, command=Command(update={"messages": messages})
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import replace
 from typing import Any, Final
@@ -45,6 +46,22 @@ def summarize(result: object) -> str:
                 summarize(m) for m in messages if isinstance(m, ToolMessage)
             )
     return str(result)
+
+
+def as_json(result: object) -> Any:  # noqa: ANN401 - any JSON
+    """What a tool returned, as JSON: that which LangChain made a text of, or the text.
+
+    None where there is no such thing, such as a graph's command.
+    """
+    if not isinstance(result, ToolMessage):
+        return None
+    content = result.content
+    if not isinstance(content, str) or not content.lstrip().startswith(("{", "[")):
+        return content
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content
 
 
 def with_notice(result: Result, notice: str, call_id: str) -> Result:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from langchain_core.messages import ToolMessage
 
-from signoff.domain.journal import Entry, EntryState
+from signoff.domain.journal import HAPPENED, Entry
 from signoff.domain.pauses import Pause
 from signoff.domain.requests import Request, Status, approves_by_silence
 from signoff.langgraph._calls import Call
@@ -157,13 +157,29 @@ def _escalated(request: Request) -> str:
 
 def ended_message(call: Call, entry: Entry) -> ToolMessage:
     """A call that ran before, told from the journal because no result could be kept."""
-    if entry.state is EntryState.DONE:
+    if entry.state in HAPPENED:
+        told = "" if entry.output is None else f" It returned {_json(entry.output)}."
         return _message(
-            call, f"This call took effect: {entry.summary}", status="success"
+            call, f"This call took effect: {entry.summary}{told}", status="success"
         )
     return _message(
         call, f"This call failed and had no effect: {entry.summary}", status="error"
     )
+
+
+def cancelled_message(call: Call, entry: Entry) -> ToolMessage:
+    """A held call that was cancelled before it had any effect."""
+    why = f" Reason: {entry.undo_reason}" if entry.undo_reason else ""
+    return _message(
+        call,
+        f"`{entry.tool}` was cancelled by {entry.undo_by} and never executed.{why} Do "
+        "not try it again unless the user asks for it.",
+        status="error",
+    )
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def exhausted_message(call: Call, entry: Entry) -> ToolMessage:

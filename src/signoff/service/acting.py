@@ -104,7 +104,9 @@ class Acting(Core):
             DigestMismatch: What is stored isn't what was approved; nothing runs.
             Paused: A pause covers it; it stays approved.
         """
-        entry = execute.begin(self.store, request, self._worker)
+        known = self.undos.get(request.tool)
+        probed = known is not None and known.spec.probe is not None
+        entry = execute.begin(self.store, request, self._worker, probed=probed)
         if entry is not None:
             self._pulse.hold(entry)
             self.bell.ring()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from signoff.domain.actions import Action, digest
@@ -35,8 +35,12 @@ class Worker:
     lease: int
 
 
-def begin(store: Store, request: Request, worker: Worker) -> Entry | None:
+def begin(
+    store: Store, request: Request, worker: Worker, *, probed: bool = False
+) -> Entry | None:
     """Claim an approved call. None means that somebody else has it, or had it.
+
+    With `probed` its tool has a probe, for when its outcome is unknown.
 
     Raises:
         DigestMismatch: What is stored isn't what was approved; nothing runs.
@@ -59,6 +63,8 @@ def begin(store: Store, request: Request, worker: Worker) -> Entry | None:
             lease=worker.lease,
             seq=tx.place(),
         )
+        if probed:
+            entry = replace(entry, probe_at=0)
         if not tx.add_entry(entry, request=request):
             return None
         tx.record(entry_fact("started", entry, {"digest": request.digest}))

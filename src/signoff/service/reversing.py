@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -260,6 +261,7 @@ def _before(
         allowed_entry(action, worker=worker.name, now=0, lease=0),
         kind=EntryKind.REVERSIBLE,
         state=EntryState.RUNNING,
+        args=copy.deepcopy(dict(action.args)),  # a tool may change its own
         attempts=ruling.rule.attempts,
         idempotent=ruling.rule.idempotent,
         intent=intent_of(action.tool, action.args, spec.resource),

@@ -160,6 +160,15 @@ class Undoing(Acting):
         with self.store.reading() as reading:
             return reading.entries(thread=None, state=EntryState.UNKNOWN, limit=limit)
 
+    def look_into(self, entry: Entry) -> Entry:
+        """An entry whose outcome isn't known, after its probe was asked if it has one.
+
+        As it is then: still `unknown` where nobody can tell yet.
+        """
+        if entry.probe_at is not None and self.undos.get(entry.tool) is not None:
+            windows.look_into(self.store, self.undos, entry)
+        return self.entry(entry.id)
+
     def orphans(self) -> Sequence[Orphan]:
         """What can still be undone, but by no undo that this process has."""
         return windows.orphans(self.store, self.undos)

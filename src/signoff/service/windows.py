@@ -118,13 +118,14 @@ def probe_due(store: Store, undos: Undos, limit: int) -> int:
     done = 0
     for entry in found:
         try:
-            done += _probe(store, undos, entry)
+            done += look_into(store, undos, entry)
         except WorldError:
             log.exception("%s could not be probed", entry.id)
     return done
 
 
-def _probe(store: Store, undos: Undos, entry: Entry) -> bool:
+def look_into(store: Store, undos: Undos, entry: Entry) -> bool:
+    """Ask the probe of an unknown outcome; whether that settled it."""
     registered = undos.get(entry.tool)
     spec = None if registered is None else registered.spec
     if spec is None or spec.probe is None:
