@@ -18,7 +18,7 @@ from signoff.domain.rules import Rule
 from signoff.payloads import open_payloads, read_key
 from signoff.service import Approvals
 from signoff.service.acting import DEFAULT_LEASE
-from signoff.service.keeping import DEFAULT_RETENTION, Keeping
+from signoff.service.keeping import Keeping
 from signoff.service.reach import Directory, read_directory
 from signoff.storage import open_store
 
@@ -65,7 +65,7 @@ class Signoff(Approvals):
         calendars: Mapping[str, Calendar] | None = None,
         payloads: str | None = None,
         payload_key: str | None = None,
-        payload_retention: str | timedelta = DEFAULT_RETENTION,
+        payload_retention: str | timedelta = "1d",
     ) -> None:
         rules = (
             policy if policy is None or isinstance(policy, Policy) else Policy(policy)
