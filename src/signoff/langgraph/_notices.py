@@ -30,6 +30,8 @@ def unheard(
     What is in it is noted as heard, by the agent at the top: one within it may tell
     nobody else.
     """
+    if not so.takes_back:
+        return []
     thread = read_context(config).thread
     waiting = so.agent_notices(thread)
     if not waiting:

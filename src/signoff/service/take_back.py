@@ -214,8 +214,8 @@ class _Attempt:
         again = entry.undo_attempt > 1
         effect = effect_of(entry, self._keep)
         now = fingerprint(spec, effect)
-        if again and self._is_back(spec, entry, now):
-            return _Ended("verify", "an earlier attempt had taken it back already")
+        if self._is_back(spec, entry, now):
+            return _Ended("verify", "it was as before already, so nothing was done")
         found = () if now is None else conflicts(entry, now)
         resumed = again and entry.steps != {}
         if found and not resumed and not entry.undo_forced:
