@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -20,6 +20,7 @@ from signoff.clock import Clock
 from signoff.langgraph import Runner
 from signoff.langgraph._savers import open_saver
 from tests.durable import shop
+from tests.forked import forked
 from tests.langgraph.agents import MARIA
 from tests.support import ROOT, wait_until
 
@@ -128,14 +129,11 @@ class WorkerProcess:
         named = () if bare else ("tests.durable.shop:graph", "--agent", "payer")
         self._log = place.folder / f"worker-{len(list(place.folder.iterdir()))}.log"
         command = [
-            *(sys.executable, *_program(lacking)),
             *("worker", *named, "--store", place.url),
             *("--checkpointer", place.threads, "--heartbeat", HEARTBEAT, *more),
         ]
         with self._log.open("w") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=ROOT, env=place.env
-            )
+            self.process = _started(lacking, command, log, place.env)
 
     @property
     def said(self) -> str:
@@ -162,11 +160,21 @@ class WorkerProcess:
         return self.process.wait(60)
 
 
-def _program(lacking: Sequence[str]) -> tuple[str, str]:
+def _started(
+    lacking: Sequence[str], command: Sequence[str], log: IO[str], env: dict[str, str]
+) -> subprocess.Popen[str]:
     if lacking == ():
-        return ("-m", "signoff")
+        return forked("signoff", *command, stdout=log, stderr=log, env=env)
     code = f"import sys; sys.modules.update(dict.fromkeys({lacking!r}))"
-    return "-c", f"{code}; from signoff.cli import app; app(prog_name='signoff')"
+    program = f"{code}; from signoff.cli import app; app(prog_name='signoff')"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *command],
+        stdout=log,
+        stderr=log,
+        cwd=ROOT,
+        env=env,
+        text=True,
+    )
 
 
 StartWorker = Callable[..., WorkerProcess]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from functools import partial
 
@@ -17,8 +15,9 @@ from signoff.domain.journal import EntryState
 from signoff.storage import SqlStore
 from signoff.storage import tables as t
 from tests.durable.conftest import HEARTBEAT, Shop, StartWorker
+from tests.forked import run_forked
 from tests.langgraph.agents import MARIA
-from tests.support import ROOT, wait_until
+from tests.support import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -110,7 +109,9 @@ def test_a_frozen_worker_that_thaws_is_fenced_off(
     )
     (entry,) = shop.so.journal(state=EntryState.UNKNOWN)
     shop.so.settle(entry.id, happened=False, note="nothing on the account", by=MARIA)
-    wait_until(lambda: shop.finished("t1"), "another went on", timeout=SLOW_S)
+    # The state has what a step wrote before its checkpoint is there.
+    wait_until(lambda: shop.so.wakeups() == [], "another went on", timeout=SLOW_S)
+    assert shop.finished("t1")
     before = shop.runner.graph.get_state({"configurable": {"thread_id": "t1"}})
     shop.hold.unlink()
     frozen.send(signal.SIGCONT)
@@ -203,15 +204,9 @@ def test_the_status_says_who_runs_what_and_what_waits(
     wait_until(lambda: len(shop.did("begun")) == 1, "a payment began", timeout=SLOW_S)
 
     def status(*more: str) -> str:
-        command = [sys.executable, "-m", "signoff", "worker", "--status", *more]
-        done = subprocess.run(
-            [*command, "--store", shop.url],
-            capture_output=True,
-            check=True,
-            cwd=ROOT,
-            env=shop.env,
-            text=True,
-        )
+        command = ["signoff", "worker", "--status", *more, "--store", shop.url]
+        done = run_forked(*command, env=shop.env)
+        assert done.returncode == 0, done.stderr
         return done.stdout
 
     document = json.loads(status("--json"))
@@ -251,15 +246,7 @@ def test_a_graph_without_a_checkpointer_is_refused_and_its_wakeup_kept(
     shop.approve(shop.ask())
     (kept,) = shop.so.wakeups()
     named = ("tests.durable.shop:graph", "--agent", "payer", "--store", shop.url)
-    ran = subprocess.run(
-        [sys.executable, "-m", "signoff", "worker", *named],
-        capture_output=True,
-        check=False,
-        cwd=ROOT,
-        env=shop.env,
-        text=True,
-        timeout=60,
-    )
+    ran = run_forked("signoff", "worker", *named, env=shop.env)
     assert (ran.returncode, ran.stdout) == (ExitCode.USAGE, "")
     (said,) = ran.stderr.splitlines()
     assert said.startswith("error: This graph has no checkpointer")

@@ -13,6 +13,7 @@ from signoff.domain.errors import (
     AlreadyDecided,
     DecisionNotOffered,
     DigestMismatch,
+    NotAllowed,
     NotAuthenticated,
     RequestNotFound,
 )
@@ -208,9 +209,20 @@ def _check(store: Store, request: Request, ballot: Ballot) -> None:
     kind = ballot.decision.kind
     with store.reading() as reading:
         if not _has_voted(reading.votes(request.id), ballot):
-            _seat(reading, request, ballot)
+            _check_seat(reading, request, ballot)
     if kind not in request.terms.decisions:
         raise DecisionNotOffered(request.id, kind, request.terms.decisions)
+
+
+def _check_seat(reading: Reading, request: Request, ballot: Ballot) -> None:
+    try:
+        _seat(reading, request, ballot)
+    except NotAllowed:
+        # The votes are newer than the request: one of them may have settled it.
+        current = reading.request(request.id) or request
+        if request.status is Status.PENDING and current.status is not Status.PENDING:
+            raise too_late(current) from None
+        raise
 
 
 def _seat(reading: Reading, request: Request, ballot: Ballot) -> Seat:
