@@ -152,7 +152,7 @@ def test_methods() -> None:
     assert methods == METHODS
     made = (
         "(url, *, policy=None, lease=None, directory='tokens', clock=None, "
-        "calendars=None)"
+        "calendars=None, payloads=None, payload_key=None, payload_retention='1d')"
     )
     assert written(Signoff) == made.replace(
         "lease=None",

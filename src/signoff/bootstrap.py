@@ -9,13 +9,16 @@ from functools import cached_property
 from signoff.aio import AsyncApprovals
 from signoff.calendars import WorkingHours
 from signoff.clock import Clock
+from signoff.config import read_settings
 from signoff.domain.calendars import Calendar
 from signoff.domain.duration import duration
 from signoff.domain.errors import PolicyError
 from signoff.domain.policy import Policy
 from signoff.domain.rules import Rule
+from signoff.payloads import open_payloads, read_key
 from signoff.service import Approvals
 from signoff.service.acting import DEFAULT_LEASE
+from signoff.service.keeping import Keeping
 from signoff.service.reach import Directory, read_directory
 from signoff.storage import open_store
 
@@ -36,6 +39,12 @@ class Signoff(Approvals):
         clock: For tests that move time.
         calendars: Working hours, by the names that rules give as `hours`; beside
             those of the policy's file.
+        payloads: Where that goes which undos need and which is too large for a row: a
+            folder, or an address of fsspec such as `s3://bucket/folder`. None is
+            `SIGNOFF_PAYLOADS`, or else a folder beside a SQLite file.
+        payload_key: What undos need is sealed with it. None is `SIGNOFF_PAYLOAD_KEY`;
+            without either it is kept in clear.
+        payload_retention: How long it is kept once it can't be used any more.
 
     Raises:
         InvalidSetting: The address is no store's, there is no such directory, or an
@@ -45,7 +54,7 @@ class Signoff(Approvals):
         SchemaTooNew: A newer signoff migrated it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting with a default
         self,
         url: str,
         *,
@@ -54,12 +63,16 @@ class Signoff(Approvals):
         directory: Directory | str = "tokens",
         clock: Clock | None = None,
         calendars: Mapping[str, Calendar] | None = None,
+        payloads: str | None = None,
+        payload_key: str | None = None,
+        payload_retention: str | timedelta = "1d",
     ) -> None:
         rules = (
             policy if policy is None or isinstance(policy, Policy) else Policy(policy)
         )
         known = read_directory(directory)
         hours = _hours(rules, {} if calendars is None else calendars)
+        keeping = _keeping(url, payloads, payload_key, payload_retention)
         store = open_store(url, clock=clock)
         try:
             super().__init__(
@@ -72,6 +85,7 @@ class Signoff(Approvals):
         except PolicyError:
             store.close()
             raise
+        self.undos.keeping = keeping
         if rules is not None and rules.source is not None:
             self.publish(rules)
 
@@ -79,6 +93,19 @@ class Signoff(Approvals):
     def aio(self) -> AsyncApprovals:
         """The same methods for async callers."""
         return AsyncApprovals(self)
+
+
+def _keeping(
+    url: str, payloads: str | None, key: str | None, retention: str | timedelta
+) -> Keeping:
+    settings = read_settings()
+    return Keeping(
+        payloads=open_payloads(
+            settings.payloads if payloads is None else payloads, url
+        ),
+        seal=read_key(settings.payload_key if key is None else key),
+        retention=duration(retention, name="payload_retention"),
+    )
 
 
 def _hours(

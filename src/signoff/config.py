@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from signoff.domain.errors import InvalidSetting
@@ -22,12 +22,16 @@ class Settings:
         policy: `SIGNOFF_POLICY`: the policy file.
         directory: `SIGNOFF_DIRECTORY`: `tokens`, or `open` where an application vouches
             for people without a token.
+        payloads: `SIGNOFF_PAYLOADS`: where what undos need is kept.
+        payload_key: `SIGNOFF_PAYLOAD_KEY`: what it is sealed with. Never shown.
     """
 
     store: str = DEFAULT_STORE
     token: str | None = None
     policy: Path | None = None
     directory: str = "tokens"
+    payloads: str | None = None
+    payload_key: str | None = field(default=None, repr=False)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -43,6 +47,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         token=env.get("SIGNOFF_TOKEN") or _token_file(env.get("SIGNOFF_TOKEN_FILE")),
         policy=None if policy is None else Path(policy),
         directory=env.get("SIGNOFF_DIRECTORY", "tokens"),
+        payloads=env.get("SIGNOFF_PAYLOADS") or None,
+        payload_key=env.get("SIGNOFF_PAYLOAD_KEY") or None,
     )
 
 

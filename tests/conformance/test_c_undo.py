@@ -30,7 +30,7 @@ from signoff.domain.journal import EntryState
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.undoing import Effect
 from signoff.service.propose import Asked
-from tests.conformance.harness import attempt, in_process, processes, together
+from tests.conformance.harness import attempt, in_process, together
 from tests.conformance.outside import (
     ANN,
     BOB,
@@ -45,6 +45,7 @@ from tests.conformance.outside import (
     rename_back,
     renamed,
 )
+from tests.forked import processes
 from tests.support import wait_until
 
 HOUR = timedelta(hours=1)

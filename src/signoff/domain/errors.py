@@ -4,6 +4,7 @@ SignoffError
 ├── CallerError            you asked for something that can't be
 │   ├── PolicyError            a rule or a policy file is wrong; says file and line
 │   ├── PayloadRefused         arguments that can't be shown and hashed exactly
+│   ├── CannotCapture          what an undo would need can't be kept
 │   ├── RequestNotFound        no such request
 │   ├── EntryNotFound          no such journal entry
 │   ├── PolicyNotFound         no such recorded version of a policy
@@ -48,12 +49,14 @@ SignoffError
     ├── ServerUnreachable      no signoff server answers at that address
     ├── DeliveryFailed         a channel is down; the message is sent later
     ├── DeliveryRefused        a message that no later attempt would bring over
+    ├── PayloadLost            what was kept for an undo can't be read any more
     ├── MissingExtra           a library that not every installation has
     └── PortTaken              another program listens there
 """
 
 from __future__ import annotations
 
+from signoff.domain.captures import CannotCapture, PayloadLost
 from signoff.domain.faults import (
     CallerError,
     LostRace,
@@ -92,6 +95,7 @@ __all__ = [
     "BlocksEventLoop",
     "CallNotRecorded",
     "CallerError",
+    "CannotCapture",
     "CannotRetry",
     "CannotSettle",
     "DecisionNotOffered",
@@ -118,6 +122,7 @@ __all__ = [
     "NotReversible",
     "PauseNotFound",
     "Paused",
+    "PayloadLost",
     "PayloadRefused",
     "PolicyError",
     "PolicyNotFound",
@@ -389,7 +394,8 @@ class NoCheckpointer(CallerError):
         cure = (
             "compile the graph with one, e.g. create_agent(..., "
             "checkpointer=SqliteSaver.from_conn_string('threads.db')) "
-            "or builder.compile(checkpointer=...)"
+            "or builder.compile(checkpointer=...), or name one: signoff worker "
+            "--checkpointer sqlite:///threads.db"
             if missing == "checkpointer"
             else "pass config={'configurable': {'thread_id': '...'}} when you invoke it"
         )

@@ -208,8 +208,7 @@ class Acting(Core):
     def _finish_reversible(
         self, entry: Entry, output: object, result: bytes | None, summary: str
     ) -> bool:
-        found = self.undos.get(entry.tool)
-        done = reversing.way_back(None if found is None else found.spec, entry, output)
+        done = reversing.way_back(self.undos, entry, output)
         return reversing.end(
             self.store, entry, done, "finish", result=result, summary=summary
         )

@@ -8,6 +8,7 @@ from typing import Any, Final
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Break, Event
 from signoff.ports import Reading
+from signoff.service.keeping import KEPT
 from signoff.service.reversing import end_digests, hashed, start_digests
 
 Told = dict[str, Any]
@@ -158,6 +159,7 @@ _READ: Final[Mapping[str, Callable[[Event], Told]]] = {
     "undo_admitted": _admitted,
     "undo_started": lambda event: {"undo_attempt": event.fact.body["attempt"]},
     "undo_step": _step,
+    "purged": lambda _: {**dict.fromkeys(KEPT), "steps": {}},
     "hold_cancelled": lambda event: {"undo_by": event.fact.actor},
 }
 _STATES: Final = {

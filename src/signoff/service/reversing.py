@@ -106,7 +106,7 @@ def begin(
     found = undos.get(action.tool)
     if found is None:
         raise NotTakenBack(NO_UNDO)
-    made = _before(found.spec, action, ruling, worker)
+    made = _before(undos, found.spec, action, ruling, worker)
     context, spec = action.context, found.spec
     needs = _declared(spec, made)
     with store.writing(context.thread) as tx:
@@ -167,7 +167,7 @@ def hashed(value: object) -> str | None:
     return None if value is None else sha256(canonical(value))
 
 
-def way_back(spec: Undo | None, entry: Entry, output: object) -> Entry:
+def way_back(undos: Undos, entry: Entry, output: object) -> Entry:
     """The entry with what its undo will need, read now that it is done.
 
     Where that fails it was never reversible, and `not_undoable` says why.
@@ -177,15 +177,16 @@ def way_back(spec: Undo | None, entry: Entry, output: object) -> Entry:
     except Exception:  # noqa: BLE001 - a result that is no JSON is kept as its bytes
         output = None
     done = replace(entry, output=output)
-    if spec is None:
+    found = undos.get(entry.tool)
+    if found is None:
         return replace(done, not_undoable="its undo isn't registered any more")
     try:
-        after = fingerprint(spec, effect_of(done))
-        done = replace(done, after=after)
-        return replace(done, bound=_bound(spec, done))
+        after, bound = _left_behind(found.spec, undos.read(done))
+        made = replace(done, after=after, bound=bound)
+        return undos.kept(made, "after", "bound")
     except HandlerFailed as failed:
         why = storable(failed.reason)[:SUMMARY_LENGTH]
-        return replace(done, not_undoable=why, bound=None)
+        return replace(done, not_undoable=why)
 
 
 def end(  # noqa: PLR0913 - how it ended, and what its way back is
@@ -270,7 +271,9 @@ def _can_be_undone(done: Entry, until: int | None) -> Notice:
     )
 
 
-def _before(spec: Undo, action: Action, ruling: Ruling, worker: Worker) -> Entry:
+def _before(
+    undos: Undos, spec: Undo, action: Action, ruling: Ruling, worker: Worker
+) -> Entry:
     made = replace(
         allowed_entry(action, worker=worker.name, now=0, lease=0),
         kind=EntryKind.REVERSIBLE,
@@ -294,7 +297,8 @@ def _before(spec: Undo, action: Action, ruling: Ruling, worker: Worker) -> Entry
                 at="captured",
             )
             made = replace(made, captured=captured)
-        return replace(made, before=fingerprint(spec, effect_of(made)))
+        made = replace(made, before=fingerprint(spec, effect_of(made)))
+        return undos.kept(made, "captured", "before")
     except HandlerFailed as failed:
         reason = storable(failed.reason)[:SUMMARY_LENGTH]
         raise NotTakenBack(
@@ -312,6 +316,14 @@ def terms_of(ruling: Ruling) -> dict[str, Any]:
         "on_untold": rule.on_untold.value,
         "max_late": None if rule.max_late is None else microseconds(rule.max_late),
     }
+
+
+def _left_behind(
+    spec: Undo, done: Entry
+) -> tuple[dict[str, Any] | None, Mapping[str, Any]]:
+    """The state after it, and the arguments of its undo."""
+    after = fingerprint(spec, effect_of(done))
+    return after, _bound(spec, replace(done, after=after))
 
 
 def _declared(spec: Undo, made: Entry) -> list[Dependency]:

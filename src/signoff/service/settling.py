@@ -76,9 +76,7 @@ def let_again(store: Store, entry_id: str, *, note: str, by: Principal) -> Entry
 def _reversible(
     store: Store, undos: Undos, entry: Entry, said: Said, summary: str, by: Principal
 ) -> Entry:
-    found = undos.get(entry.tool)
-    spec = None if found is None else found.spec
-    done = reversing.way_back(spec, entry, said.result)
+    done = reversing.way_back(undos, entry, said.result)
     with store.writing(entry.thread) as tx:
         if not reversing.end_in(
             tx,

@@ -118,7 +118,7 @@ def _seen(undos: Undos, entry: Entry) -> tuple[Change, ...] | None:
     if found is None:
         return None
     try:
-        current = upcast(found.spec, entry)
+        current = upcast(found.spec, undos.read(entry))
         now = fingerprint(found.spec, effect_of(current))
     except HandlerFailed:
         return None

@@ -41,6 +41,7 @@ from signoff.domain.undoing import (
 from signoff.ports import Reading, Store, Writing
 from signoff.service.decide import check_principal
 from signoff.service.execute import SUMMARY_LENGTH, Worker
+from signoff.service.keeping import Keeping
 from signoff.service.pulse import Pulse
 from signoff.service.reversing import hashed
 from signoff.service.undos import (
@@ -171,7 +172,7 @@ def carry_out(store: Store, undos: Undos, entry: Entry, desk: Desk) -> Entry:
         ended = _Attempt(store, undos, claimed).run()
     finally:
         desk.pulse.release_attempt(claimed.id, claimed.undo_attempt)
-    _end(store, claimed, ended)
+    _end(store, claimed, ended, undos.keeping)
     return _now(store, claimed)
 
 
@@ -204,7 +205,8 @@ class _Attempt:
         if found is None:
             return _Ended("undo_fail", f"no undo of {self.entry.tool} is here any more")
         try:
-            return self._undo(found.spec, upcast(found.spec, self.entry))
+            entry = upcast(found.spec, self.undos.read(self.entry))
+            return self._undo(found.spec, entry)
         except HandlerFailed as failed:
             return _Ended("undo_fail", failed.reason)
 
@@ -276,10 +278,10 @@ def _claim(store: Store, entry: Entry, worker: Worker) -> Entry | None:
         return claimed
 
 
-def _end(store: Store, entry: Entry, ended: _Ended) -> None:
+def _end(store: Store, entry: Entry, ended: _Ended, keeping: Keeping) -> None:
     told = None if ended.summary is None else storable(ended.summary)
     summary = None if told is None else told[:SUMMARY_LENGTH]
-    diff = [change.as_json() for change in ended.diff]
+    diff = [keeping.keep_change(entry.id, change.as_json()) for change in ended.diff]
     with store.writing(entry.thread) as tx:
         moved = tx.end_undo(entry, ended.move, summary=summary, diff=diff)
         kind = _KINDS[ended.move] if moved else "late_undo"

@@ -79,7 +79,8 @@ class Undoing(Acting):
         ended = take_back.carry_out(self.store, self.undos, entry, self._desk)
         self.bell.ring()
         if ended.state is EntryState.DONE and ended.diff:
-            raise UndoConflict(entry_id, ended.diff)
+            read = self.undos.keeping.read_change
+            raise UndoConflict(entry_id, [read(entry_id, one) for one in ended.diff])
         return ended
 
     def close_window(self, entry_id: str, *, by: Principal, reason: str = "") -> Entry:

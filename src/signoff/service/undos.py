@@ -19,7 +19,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 from signoff.domain.actions import Action, canonical
-from signoff.domain.errors import InvalidSetting, PayloadRefused
+from signoff.domain.errors import (
+    CannotCapture,
+    InvalidSetting,
+    PayloadLost,
+    PayloadRefused,
+)
 from signoff.domain.journal import Entry
 from signoff.domain.predicates import Condition, Predicate, compile_condition, explain
 from signoff.domain.undoing import (
@@ -32,9 +37,10 @@ from signoff.domain.undoing import (
     read_label,
     read_timeout,
 )
+from signoff.service.keeping import MOST, Keeping
 
 Function = Callable[..., Any]
-LARGEST: Final = 10_000_000
+LARGEST: Final = MOST
 """Bytes of JSON that one capture or fingerprint may have."""
 
 
@@ -70,10 +76,15 @@ class Registered:
 
 
 class Undos:
-    """The undos by tool; one for each, and registering again replaces it."""
+    """The undos by tool; one for each, and registering again replaces it.
+
+    Attributes:
+        keeping: Where what they need is kept.
+    """
 
     def __init__(self) -> None:
         self._by_tool: dict[str, Registered] = {}
+        self.keeping = Keeping()
 
     @property
     def tools(self) -> tuple[str, ...]:
@@ -92,6 +103,28 @@ class Undos:
     def get(self, tool: str) -> Registered | None:
         """The undo of a tool, if it has one here."""
         return self._by_tool.get(tool)
+
+    def kept(self, entry: Entry, *names: str) -> Entry:
+        """The entry with these parts of it as its row has them.
+
+        Raises:
+            HandlerFailed: One can't be kept.
+        """
+        try:
+            return self.keeping.keep_parts(entry, *names)
+        except (CannotCapture, PayloadRefused) as error:
+            raise HandlerFailed(str(error)) from error
+
+    def read(self, entry: Entry) -> Entry:
+        """The entry with everything that `kept` kept.
+
+        Raises:
+            HandlerFailed: It can't be read any more.
+        """
+        try:
+            return self.keeping.read_entry(entry)
+        except PayloadLost as error:
+            raise HandlerFailed(str(error)) from error
 
     def fits(self, entry: Entry) -> bool:
         """Whether this process can undo an entry, by its version too."""
@@ -185,6 +218,8 @@ def call(
         raise HandlerFailed(f"{name} raised TimeoutError") from None
     except HandlerFailed:
         raise
+    except CannotCapture as error:
+        raise HandlerFailed(str(error)) from error
     except Exception as error:
         raise HandlerFailed(f"{name} raised {_said(error)}") from error
 

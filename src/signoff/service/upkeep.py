@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from signoff.clock import monotonic
 from signoff.ports import Wakeup, Workforce
-from signoff.service import deliver, overdue, pauses, turns
+from signoff.service import deliver, overdue, pauses, purging, turns
 from signoff.service.overdue import Swept
 from signoff.service.undoing import Undoing
 
@@ -94,10 +94,13 @@ class Upkeep(Undoing):
     def _due_work(self) -> Sequence[Callable[[], int]]:
         """What `run_due` does, in order; each says how much there was."""
         own = self.wake_freed, self._swept, self.lose_turns, self._tidied
-        return (*own, *self._undo_work())
+        return (*own, *self._undo_work(), self._purged)
 
     def _swept(self) -> int:
         return self.sweep().total
+
+    def _purged(self) -> int:
+        return purging.purge(self.store, self.undos.keeping)
 
     def _tidied(self) -> int:
         """Remove notices that nobody took in time: a store may have no channels."""

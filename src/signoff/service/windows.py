@@ -161,24 +161,25 @@ def look_into(store: Store, undos: Undos, entry: Entry) -> bool:
         _later(store, entry, None)
         return False
     try:
-        answer = call(spec.probe, effect_of(entry), within=spec.timeout)
+        effect = effect_of(undos.read(entry))
+        answer = call(spec.probe, effect, within=spec.timeout)
     except HandlerFailed as failed:
         log.warning("the probe of %s failed: %s", entry.id, failed.reason)
         answer = None
     if answer is True or isinstance(answer, Happened):
         output = answer.result if isinstance(answer, Happened) else None
-        return happened(store, spec, entry, output)
+        return happened(store, undos, entry, output)
     if answer is False and _past_grace(store, spec, entry):
         return _did_not_happen(store, entry)
     _later(store, entry, _next_look(store, entry))
     return False
 
 
-def happened(store: Store, spec: Undo | None, entry: Entry, output: object) -> bool:
+def happened(store: Store, undos: Undos, entry: Entry, output: object) -> bool:
     """Record that a probe found the effect of a call that was lost."""
     told = "it happened: a probe found it"
     if entry.kind is EntryKind.REVERSIBLE:
-        done = reversing.way_back(spec, entry, output)
+        done = reversing.way_back(undos, entry, output)
         with store.writing(entry.thread) as tx:
             moved = reversing.end_in(
                 tx,

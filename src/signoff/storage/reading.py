@@ -30,6 +30,7 @@ from signoff.storage.engine import CLOCKS
 from signoff.storage.outbox_reading import OutboxReading
 from signoff.storage.pausing import PausesReading
 from signoff.storage.policies import SqlPolicies
+from signoff.storage.purging import PurgingReading
 from signoff.storage.records import SqlRecords
 from signoff.storage.stages import StageReading
 from signoff.storage.tallies import SqlTallies
@@ -57,6 +58,7 @@ class SqlReading(
     PausesReading,
     ReadingDelegations,
     UndosReading,
+    PurgingReading,
     TurnsReading,
 ):
     """The reads of the port, on one connection."""

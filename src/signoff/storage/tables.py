@@ -24,6 +24,11 @@ CLOSING: Final = "state = 'done' AND undo_until IS NOT NULL AND held_open IS NUL
 RELEASING: Final = "state = 'held'"
 UNDOING: Final = "state = 'undoing'"
 STANDING: Final = "state NOT IN ('undone', 'failed', 'cancelled')"
+# With plain `state` SQLite would take the index of that and sort.
+PURGING: Final = (
+    "COALESCE(captured, bound) IS NOT NULL AND "
+    "state || '' IN ('final', 'undone', 'cancelled', 'failed')"
+)
 PROBING: Final = "state = 'unknown' AND probe_at IS NOT NULL"
 
 
@@ -209,6 +214,7 @@ entries: Final = Table(
     _only("entries_releasing", ("commit_at", "id"), RELEASING),
     _only("entries_undoing", ("undo_lease_until", "id"), UNDOING),
     _only("entries_probing", ("probe_at", "id"), PROBING),
+    _only("entries_purging", ("changed_at", "id"), PURGING),
 )
 
 entry_dependencies: Final = Table(

@@ -31,6 +31,7 @@ from signoff.storage.delegating import WritingDelegations
 from signoff.storage.entries import INSERTS, EntriesWriting
 from signoff.storage.outbox import Telling
 from signoff.storage.pausing import PausesWriting, after, shared_lock
+from signoff.storage.purging import PurgingWriting
 from signoff.storage.reading import SqlReading
 from signoff.storage.stages import StageWriting
 from signoff.storage.turns import TurnsWriting
@@ -66,6 +67,7 @@ class SqlWriting(
     StageWriting,
     EntriesWriting,
     UndosWriting,
+    PurgingWriting,
     SqlReading,
     Telling,
     PausesWriting,
