@@ -202,6 +202,7 @@ class TurnsStore:
 
     engine: Engine
     _readers: Engine
+    _brief: Engine
     _clock: Clock
 
     def take_turn(
@@ -235,7 +236,7 @@ class TurnsStore:
         values = {"thread": done.thread, "version": done.version}
         if self.engine.dialect.name == "postgresql" and self._ended(turn, done):
             return None
-        with storage_errors(self.engine), self.engine.begin() as connection:
+        with storage_errors(self.engine), self._brief.begin() as connection:
             if not _moved(connection, _DONE, values):
                 newer = _wakeup_of(connection, turn.thread)
                 if newer is not None:
@@ -290,7 +291,7 @@ class TurnsStore:
         """
         if self.engine.dialect.name == "postgresql":
             return self._readers.connect()
-        return self.engine.begin()
+        return self._brief.begin()
 
     def _timed(self, statement: str) -> TextClause:
         return _timed(statement, self.engine.dialect.name, self._clock.offset_us)

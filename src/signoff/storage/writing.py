@@ -42,6 +42,13 @@ _SEAL: Final = (
 )
 
 
+# One round trip instead of two; SQLite, which has none, knows no such statement.
+_SEAL_ONE: Final = _SEAL.add_cte(
+    t.events.insert()
+    .values({c.name: bindparam(f"told_{c.name}") for c in t.events.columns})
+    .cte("told")
+)
+
 # A new reason is tried at once, whatever became of the last one.
 _WAKE: Final = text(
     "INSERT INTO wakeups (thread, agent, since, version, due_at, attempts, error) "
@@ -101,11 +108,13 @@ class SqlWriting(
             )
             self._seq, self._head = event.seq, event.hash
             sealed.append(rows.event_row(event))
+        end = {"chain": self._thread, "at_seq": self._seq, "at_head": self._head}
+        if len(sealed) == 1 and self._connection.dialect.name == "postgresql":
+            told = {f"told_{name}": value for name, value in sealed[0].items()}
+            self._connection.execute(_SEAL_ONE, {**told, **end})
+            return
         self._connection.execute(t.events.insert(), sealed)
-        self._connection.execute(
-            _SEAL,
-            {"chain": self._thread, "at_seq": self._seq, "at_head": self._head},
-        )
+        self._connection.execute(_SEAL, end)
 
     def add_actions(self, ruled: Sequence[Ruled]) -> None:
         added = [rows.action_row(one, self._now) for one in ruled]
