@@ -20,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from signoff.clock import monotonic
 from signoff.domain.errors import InvalidSetting, StorageUnavailable
 from signoff.storage.liveness import noticing_losses
+from signoff.storage.prepared import sent
 
 MODE: Final = "signoff_mode"
 WAIT_S: Final = 30
@@ -220,12 +221,12 @@ def _begin_sqlite(connection: Connection) -> None:
     begin = _BEGINS[mode]
     if begin is not None:
         _flush(connection, "NORMAL" if mode == "brief" else "FULL")
-        connection.exec_driver_sql(begin)
+        sent(connection, begin)
 
 
 def _flush(connection: Connection, level: str) -> None:
     if connection.info.get(_FLUSHED) != level:
-        connection.exec_driver_sql(f"PRAGMA synchronous = {level}")
+        sent(connection, f"PRAGMA synchronous = {level}")
         connection.info[_FLUSHED] = level
 
 

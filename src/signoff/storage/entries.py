@@ -30,6 +30,7 @@ from signoff.domain.journal import Entry, EntryState
 from signoff.domain.requests import Request, Status
 from signoff.storage import rows
 from signoff.storage import tables as t
+from signoff.storage.prepared import Prepared
 
 INSERTS: Final[Mapping[str, Callable[[Any], sqlite.Insert]]] = {
     "sqlite": sqlite.insert,
@@ -69,7 +70,8 @@ class EntriesWriting:
         silent = life.approves_by_silence(request)
         values = {f"new_{name}": value for name, value in row.items()}
         values |= _approval(request, silent=silent)
-        return self._changed(_claim(dialect, self._clock, silent=silent), values)
+        claim = _claim(dialect, self._clock, silent=silent)
+        return claim.run(self._connection, values) == 1
 
     def restart_entry(
         self, entry: Entry, move: str, *, worker: str, lease: int
@@ -86,7 +88,7 @@ class EntriesWriting:
             "summary": None,
             "changed_at": self._now,
         }
-        return self._changed(_RESTART, _filled(entry, news))
+        return _RESTART.run(self._connection, _filled(entry, news)) == 1
 
     def move_entry(
         self,
@@ -106,7 +108,7 @@ class EntriesWriting:
             "changed_at": self._now,
         }
         statement = _lose(self._clock) if lapsed else _MOVE
-        return self._changed(statement, _filled(entry, news))
+        return statement.run(self._connection, _filled(entry, news)) == 1
 
 
 def _filled(entry: Entry, news: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,23 +121,23 @@ def _setting(names: tuple[str, ...]) -> Update:
     return _AS_IT_WAS.values({name: bindparam(f"new_{name}") for name in names})
 
 
-_MOVE: Final = _setting(_MOVED)
-_RESTART: Final = _setting(_RESTARTED)
+_MOVE: Final = Prepared(_setting(_MOVED))
+_RESTART: Final = Prepared(_setting(_RESTARTED))
 
 
 @lru_cache(maxsize=16)
-def _lose(clock: str) -> Update:
-    return _MOVE.where(_E.lease_until <= _sql_now(clock))
+def _lose(clock: str) -> Prepared:
+    return Prepared(_setting(_MOVED).where(_E.lease_until <= _sql_now(clock)))
 
 
 @lru_cache(maxsize=16)
-def _claim(dialect: str, clock: str, *, silent: bool) -> UpdateBase:
+def _claim(dialect: str, clock: str, *, silent: bool) -> Prepared:
     names = [column.name for column in t.entries.columns]
     values = [bindparam(f"new_{name}", type_=_E[name].type) for name in names]
     guarded = select(*values).where(_approved(clock, silent=silent))
     # SQLite's grammar needs a WHERE between SELECT and ON CONFLICT; there is one.
     insert = INSERTS[dialect](t.entries).from_select(names, guarded)
-    return insert.on_conflict_do_nothing()
+    return Prepared(insert.on_conflict_do_nothing())
 
 
 def _approval(request: Request, *, silent: bool) -> dict[str, Any]:
@@ -164,7 +166,7 @@ def _approved(clock: str, *, silent: bool) -> Exists:
             v.request_id == r.id,
             v.revision == r.revision,
             v.digest == r.digest,
-            v.kind.in_(("approve", "edit")),
+            or_(v.kind == "approve", v.kind == "edit"),
         )
         .scalar_subquery()
         for who in (v.principal, func.coalesce(v.behalf, v.principal))

@@ -30,21 +30,29 @@ from signoff.storage.engine import CLOCKS
 from signoff.storage.outbox_reading import OutboxReading
 from signoff.storage.pausing import PausesReading
 from signoff.storage.policies import SqlPolicies
+from signoff.storage.prepared import Prepared
 from signoff.storage.records import SqlRecords
 from signoff.storage.stages import StageReading
 from signoff.storage.tallies import SqlTallies
 from signoff.storage.turns import TurnsReading
 
-_REQUEST: Final = select(t.requests).where(t.requests.c.id == bindparam("id"))
-_REQUEST_OF: Final = (
+_IN_FLIGHT: Final = 100
+_REQUEST: Final = Prepared(select(t.requests).where(t.requests.c.id == bindparam("id")))
+_REQUEST_OF: Final = Prepared(
     select(t.requests)
     .where(t.requests.c.action_id == bindparam("action_id"))
     .order_by(t.requests.c.ask.desc())
     .limit(1)
 )
-_ENTRY: Final = select(t.entries).where(t.entries.c.id == bindparam("id"))
-_IN_FLIGHT: Final = 100
-_VERDICT: Final = select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
+_ENTRY: Final = Prepared(select(t.entries).where(t.entries.c.id == bindparam("id")))
+_VERDICT: Final = Prepared(
+    select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
+)
+_VOTES: Final = Prepared(
+    select(t.votes)
+    .where(t.votes.c.request_id == bindparam("request"))
+    .order_by(t.votes.c.at, t.votes.c.principal)
+)
 
 
 class SqlReading(
@@ -67,7 +75,9 @@ class SqlReading(
         return int(self._connection.execute(text(f"SELECT {self._clock}")).scalar_one())
 
     def request(self, request_id: str) -> Request | None:
-        row = None if "\0" in request_id else self._one(_REQUEST, id=request_id)
+        if "\0" in request_id:
+            return None
+        row = _REQUEST.first(self._connection, {"id": request_id})
         return None if row is None else rows.request_from(row)
 
     def requests_like(self, prefix: str) -> Sequence[str]:
@@ -77,7 +87,7 @@ class SqlReading(
         return list(self._connection.execute(found).scalars())
 
     def request_of(self, action_id: str) -> Request | None:
-        row = self._one(_REQUEST_OF, action_id=action_id)
+        row = _REQUEST_OF.first(self._connection, {"action_id": action_id})
         return None if row is None else rows.request_from(row)
 
     def requests_of_thread(self, thread: str) -> Sequence[Request]:
@@ -90,8 +100,8 @@ class SqlReading(
         return [rows.request_from(row) for row in self._all(found)]
 
     def ruled(self, action_id: str) -> str | None:
-        found = self._connection.execute(_VERDICT, {"id": action_id}).scalar()
-        return None if found is None else str(found)
+        row = _VERDICT.first(self._connection, {"id": action_id})
+        return None if row is None else str(row["verdict"])
 
     def ruled_among(self, action_ids: Sequence[str]) -> frozenset[str]:
         column = t.actions.c.id
@@ -113,12 +123,8 @@ class SqlReading(
         )
 
     def votes(self, request_id: str) -> Sequence[Vote]:
-        found = (
-            select(t.votes)
-            .where(t.votes.c.request_id == request_id)
-            .order_by(t.votes.c.at, t.votes.c.principal)
-        )
-        return [rows.vote_from(row) for row in self._all(found)]
+        found = _VOTES.all(self._connection, {"request": request_id})
+        return [rows.vote_from(row) for row in found]
 
     def votes_of_thread(self, thread: str) -> Sequence[Vote]:
         found = (
@@ -129,7 +135,9 @@ class SqlReading(
         return [rows.vote_from(row) for row in self._all(found)]
 
     def entry(self, entry_id: str) -> Entry | None:
-        row = None if "\0" in entry_id else self._one(_ENTRY, id=entry_id)
+        if "\0" in entry_id:
+            return None
+        row = _ENTRY.first(self._connection, {"id": entry_id})
         return None if row is None else rows.entry_from(row)
 
     def entries(
@@ -230,8 +238,8 @@ class SqlReading(
         found = select(func.sum(newest.subquery().c.changed_at))
         return int(self._connection.execute(found).scalar() or 0)
 
-    def _one(self, statement: Executable, **values: object) -> rows.Row | None:
-        return self._connection.execute(statement, values).mappings().first()
+    def _one(self, statement: Executable) -> rows.Row | None:
+        return self._connection.execute(statement).mappings().first()
 
     def _all(self, statement: Executable) -> Sequence[rows.Row]:
         return self._connection.execute(statement).mappings().all()

@@ -11,12 +11,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Table,
-    TextClause,
     Update,
     UpdateBase,
     bindparam,
     literal_column,
-    text,
 )
 
 from signoff.domain import ledger
@@ -31,26 +29,30 @@ from signoff.storage.delegating import WritingDelegations
 from signoff.storage.entries import INSERTS, EntriesWriting
 from signoff.storage.outbox import Telling
 from signoff.storage.pausing import PausesWriting, after, shared_lock
+from signoff.storage.prepared import Prepared
 from signoff.storage.reading import SqlReading
 from signoff.storage.stages import StageWriting
 from signoff.storage.turns import TurnsWriting
 
-_SEAL: Final = (
+_AT_END: Final = (
     t.chains.update()
     .where(t.chains.c.thread == bindparam("chain"))
     .values(seq=bindparam("at_seq"), head=bindparam("at_head"))
 )
-
+_SEAL: Final = Prepared(_AT_END)
+_TELL: Final = Prepared(t.events.insert())
 
 # One round trip instead of two; SQLite, which has none, knows no such statement.
-_SEAL_ONE: Final = _SEAL.add_cte(
-    t.events.insert()
-    .values({c.name: bindparam(f"told_{c.name}") for c in t.events.columns})
-    .cte("told")
+_SEAL_ONE: Final = Prepared(
+    _AT_END.add_cte(
+        t.events.insert()
+        .values({c.name: bindparam(f"told_{c.name}") for c in t.events.columns})
+        .cte("told")
+    )
 )
 
 # A new reason is tried at once, whatever became of the last one.
-_WAKE: Final = text(
+_WAKE: Final = Prepared(
     "INSERT INTO wakeups (thread, agent, since, version, due_at, attempts, error) "
     "VALUES (:thread, :agent, :since, :version, 0, 0, NULL) "
     "ON CONFLICT (thread) DO UPDATE SET agent = excluded.agent, "
@@ -59,9 +61,9 @@ _WAKE: Final = text(
 
 
 @lru_cache(maxsize=16)
-def _opening(dialect: str, clock: str) -> TextClause:
+def _opening(dialect: str, clock: str) -> Prepared:
     # The upsert takes the thread's row lock and reads the clock after the wait.
-    return text(
+    return Prepared(
         "INSERT INTO chains (thread, seq, head) VALUES (:thread, 0, :head) "  # noqa: S608 - our clock
         "ON CONFLICT (thread) DO UPDATE SET thread = excluded.thread "
         f"RETURNING seq, head, {shared_lock(dialect)} AS shared, {clock} AS clock"
@@ -84,11 +86,11 @@ class SqlWriting(
         self._thread = thread
         self._facts: list[Fact] = []
         self._insert = INSERTS[connection.dialect.name]
-        opened = connection.execute(
-            _opening(connection.dialect.name, self._clock),
-            {"thread": thread, "head": ledger.GENESIS},
-        ).one()
-        self._seq, self._head, self._now = opened.seq, opened.head, int(opened.clock)
+        (opened,) = _opening(connection.dialect.name, self._clock).all(
+            connection, {"thread": thread, "head": ledger.GENESIS}
+        )
+        self._seq, self._head = opened["seq"], opened["head"]
+        self._now = int(opened["clock"])
 
     def now(self) -> int:
         """The database clock when the thread's lock was taken."""
@@ -111,10 +113,13 @@ class SqlWriting(
         end = {"chain": self._thread, "at_seq": self._seq, "at_head": self._head}
         if len(sealed) == 1 and self._connection.dialect.name == "postgresql":
             told = {f"told_{name}": value for name, value in sealed[0].items()}
-            self._connection.execute(_SEAL_ONE, {**told, **end})
+            _SEAL_ONE.run(self._connection, {**told, **end})
             return
-        self._connection.execute(t.events.insert(), sealed)
-        self._connection.execute(_SEAL, end)
+        if len(sealed) == 1:
+            _TELL.run(self._connection, sealed[0])
+        else:
+            self._connection.execute(t.events.insert(), sealed)
+        _SEAL.run(self._connection, end)
 
     def add_actions(self, ruled: Sequence[Ruled]) -> None:
         added = [rows.action_row(one, self._now) for one in ruled]
@@ -200,7 +205,7 @@ class SqlWriting(
             # Every wake-up stands beside a fact, so its place in the chain is new.
             "version": self._seq + len(self._facts),
         }
-        self._connection.execute(_WAKE, values)
+        _WAKE.run(self._connection, values)
 
     def add_token(self, token: Token, secret_hash: str) -> None:
         row = {**rows.token_row(token), "secret_hash": secret_hash}
