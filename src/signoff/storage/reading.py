@@ -14,6 +14,7 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    true,
     tuple_,
     union,
 )
@@ -38,15 +39,31 @@ from signoff.storage.turns import TurnsReading
 
 _IN_FLIGHT: Final = 100
 _REQUEST: Final = Prepared(select(t.requests).where(t.requests.c.id == bindparam("id")))
-_REQUEST_OF: Final = Prepared(
+_NEWEST: Final = (
     select(t.requests)
     .where(t.requests.c.action_id == bindparam("action_id"))
     .order_by(t.requests.c.ask.desc())
     .limit(1)
 )
+_REQUEST_OF: Final = Prepared(_NEWEST)
 _ENTRY: Final = Prepared(select(t.entries).where(t.entries.c.id == bindparam("id")))
 _VERDICT: Final = Prepared(
     select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
+)
+_ASKED: Final = _NEWEST.subquery("asked")
+# One row, whatever is missing.
+_STANDING: Final = Prepared(
+    select(
+        t.actions.c.verdict,
+        *(column.label(f"request_{column.name}") for column in _ASKED.columns),
+        *(column.label(f"entry_{column.name}") for column in t.entries.columns),
+    ).select_from(
+        select(literal(1))
+        .subquery("one")
+        .outerjoin(t.actions, t.actions.c.id == bindparam("action_id"))
+        .outerjoin(_ASKED, true())
+        .outerjoin(t.entries, t.entries.c.id == bindparam("entry_id"))
+    )
 )
 _VOTES: Final = Prepared(
     select(t.votes)
@@ -89,6 +106,19 @@ class SqlReading(
     def request_of(self, action_id: str) -> Request | None:
         row = _REQUEST_OF.first(self._connection, {"action_id": action_id})
         return None if row is None else rows.request_from(row)
+
+    def standing(
+        self, action_id: str, entry_id: str
+    ) -> tuple[str | None, Request | None, Entry | None]:
+        values = {"action_id": action_id, "entry_id": entry_id}
+        (found,) = _STANDING.all(self._connection, values)
+        asked = _part(found, "request_", t.requests)
+        ran = _part(found, "entry_", t.entries)
+        return (
+            found["verdict"],
+            None if asked["id"] is None else rows.request_from(asked),
+            None if ran["id"] is None else rows.entry_from(ran),
+        )
 
     def requests_of_thread(self, thread: str) -> Sequence[Request]:
         columns = t.requests.c
@@ -243,3 +273,8 @@ class SqlReading(
 
     def _all(self, statement: Executable) -> Sequence[rows.Row]:
         return self._connection.execute(statement).mappings().all()
+
+
+def _part(found: rows.Row, prefix: str, table: Table) -> rows.Row:
+    """The columns of one of the tables that were read together."""
+    return {name: found[prefix + name] for name in table.columns.keys()}  # noqa: SIM118 - not a dictionary

@@ -169,12 +169,26 @@ def delegation_from(row: Row) -> Delegation:
 
 
 def entry_row(entry: Entry) -> dict[str, Any]:
-    row = asdict(entry)
-    row["idempotency_key"] = row.pop("key")
-    row["state"] = entry.state.value
-    row["idempotent"] = int(entry.idempotent)
-    row["changed_at"] = entry.started_at
-    return row
+    # Named one by one: `asdict` copies deeply, and a call waits for this.
+    return {
+        "id": entry.id,
+        "action_id": entry.action_id,
+        "request_id": entry.request_id,
+        "thread": entry.thread,
+        "tool": entry.tool,
+        "idempotency_key": entry.key,
+        "state": entry.state.value,
+        "attempt": entry.attempt,
+        "attempts": entry.attempts,
+        "idempotent": int(entry.idempotent),
+        "worker": entry.worker,
+        "lease_until": entry.lease_until,
+        "started_at": entry.started_at,
+        "finished_at": entry.finished_at,
+        "result": entry.result,
+        "summary": entry.summary,
+        "changed_at": entry.started_at,
+    }
 
 
 def entry_from(row: Row) -> Entry:
