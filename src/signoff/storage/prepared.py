@@ -17,18 +17,21 @@ from sqlalchemy.sql.expression import ClauseElement
 Found = list[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Made:
     """A statement as a driver takes it.
 
     Attributes:
         order: The names of its values, where they go by place.
         fixed: The values that are always the same.
+        columns: The names of what it returns, once that is known; psycopg describes
+            them anew after every execution, which costs as much as reading the rows.
     """
 
     sql: str
     order: tuple[str, ...] | None
     fixed: Mapping[str, Any]
+    columns: tuple[str, ...] | None = None
 
     def arguments(self, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a tuple or a dictionary
         filled = {**self.fixed, **values}
@@ -72,7 +75,7 @@ class Prepared:
             return _heard(connection, made.sql, arguments)
         if not connection.in_transaction():
             connection.begin()
-        return sent(connection, made.sql, arguments)
+        return _sent(connection, made, arguments)
 
     def _made_for(self, dialect: Dialect) -> _Made:
         made = self._made.get(dialect.name)
@@ -90,17 +93,22 @@ def _made(statement: ClauseElement, dialect: Dialect) -> _Made:
     return _Made(str(compiled), order, fixed)
 
 
-def sent(
+def sent(connection: Connection, sql: str) -> None:
+    """Send a statement that has no values and finds nothing."""
+    _sent(connection, _Made(sql, (), {}), ())
+
+
+def _sent(
     connection: Connection,
-    sql: str,
-    arguments: Any = (),  # noqa: ANN401 - a tuple or a dictionary
+    made: _Made,
+    arguments: Any,  # noqa: ANN401 - a tuple or a dictionary
 ) -> tuple[Found, int]:
     """What a statement finds and how many rows it changes; errors are SQLAlchemy's."""
     dialect: Any = connection.dialect
     try:
-        return _received(connection, sql, arguments)
+        return _received(connection, made, arguments)
     except dialect.loaded_dbapi.Error as error:
-        raise _refusal(connection, sql, error) from error
+        raise _refusal(connection, made.sql, error) from error
     except Exception:
         raise
     except BaseException as stop:
@@ -110,16 +118,18 @@ def sent(
 
 def _received(
     connection: Connection,
-    sql: str,
+    made: _Made,
     arguments: Any,  # noqa: ANN401 - a tuple or a dictionary
 ) -> tuple[Found, int]:
     cursor = connection.connection.cursor()
     try:
-        cursor.execute(sql, arguments)
-        if cursor.description is None:
+        cursor.execute(made.sql, arguments)
+        if made.columns is None:
+            made.columns = tuple(column[0] for column in cursor.description or ())
+        if made.columns == ():
             return [], int(cursor.rowcount)
-        names = [column[0] for column in cursor.description]
-        found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        rows = cursor.fetchall()
+        found = [dict(zip(made.columns, row, strict=True)) for row in rows]
         return found, int(cursor.rowcount)
     finally:
         cursor.close()
