@@ -52,18 +52,18 @@ def begin(store: Store, request: Request, worker: Worker) -> Entry | None:
         raise DigestMismatch(request.id, request.digest)
     with store.writing(request.thread) as tx:
         asked = str(request.proposed["tool"])
-        check_unpaused(tx, request.agent, request.thread, request.tool, asked=asked)
         # Votes only change under the thread's lock, which this transaction holds.
+        active, votes = tx.pauses_and_votes(request.id)
+        check_unpaused(active, request.agent, request.thread, request.tool, asked=asked)
         silent = request.settled_by is None and approves_by_silence(request)
-        if not silent and not is_agreed(request, tx.votes(request.id)):
+        if not silent and not is_agreed(request, votes):
             return None
         entry = running_entry(
             request, worker=worker.name, now=tx.now(), lease=worker.lease
         )
-        if not tx.add_entry(entry, request=request):
-            return None
-        tx.record(_entry_fact("started", entry, {"digest": request.digest}))
-        return entry
+        started = _entry_fact("started", entry, {"digest": request.digest})
+        claimed = tx.add_entry(entry, request=request, told=started)
+        return entry if claimed else None
 
 
 def begin_allowed(store: Store, action: Action, worker: Worker) -> Entry | None:
@@ -77,14 +77,13 @@ def begin_allowed(store: Store, action: Action, worker: Worker) -> Entry | None:
     check_action(action)
     context = action.context
     with store.writing(context.thread) as tx:
-        check_unpaused(tx, context.agent, context.thread, action.tool)
+        check_unpaused(tx.pauses(), context.agent, context.thread, action.tool)
         entry = allowed_entry(
             action, worker=worker.name, now=tx.now(), lease=worker.lease
         )
-        if not tx.add_entry(entry, request=None):
-            return None
-        tx.record(_entry_fact("started", entry, {}))
-        return entry
+        started = _entry_fact("started", entry, {})
+        claimed = tx.add_entry(entry, request=None, told=started)
+        return entry if claimed else None
 
 
 def begin_again(
@@ -108,7 +107,7 @@ def begin_again(
     with store.writing(entry.thread) as tx:
         request = None if raised else tx.request_of(entry.action_id)
         if request is not None:
-            check_unpaused(tx, request.agent, entry.thread, entry.tool)
+            check_unpaused(tx.pauses(), request.agent, entry.thread, entry.tool)
         if not tx.restart_entry(entry, move, worker=worker.name, lease=worker.lease):
             return None
         again = tx.entry(entry.id) or entry
@@ -125,12 +124,12 @@ def finish(
     `suspend` (the tool itself waits for a person).
     """
     summary = storable(summary)[:SUMMARY_LENGTH]
+    body = {"attempt": entry.attempt, "summary": summary}
+    ended = _entry_fact(_KINDS[move], entry, body)
     with store.writing(entry.thread) as tx:
-        moved = tx.move_entry(entry, move, result=result, summary=summary)
-        kind = _KINDS[move] if moved else "late_result"
-        tx.record(
-            _entry_fact(kind, entry, {"attempt": entry.attempt, "summary": summary})
-        )
+        moved = tx.move_entry(entry, move, result=result, summary=summary, told=ended)
+        if not moved:
+            tx.record(_entry_fact("late_result", entry, body))
         return moved
 
 

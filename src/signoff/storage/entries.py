@@ -13,7 +13,6 @@ from sqlalchemy import (
     Exists,
     Select,
     Update,
-    UpdateBase,
     and_,
     bindparam,
     distinct,
@@ -27,10 +26,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from signoff.domain import journal
 from signoff.domain import requests as life
 from signoff.domain.journal import Entry, EntryState
+from signoff.domain.ledger import Fact
 from signoff.domain.requests import Request, Status
 from signoff.storage import rows
 from signoff.storage import tables as t
-from signoff.storage.prepared import Prepared
+from signoff.storage.moves import Move
 
 INSERTS: Final[Mapping[str, Callable[[Any], sqlite.Insert]]] = {
     "sqlite": sqlite.insert,
@@ -43,13 +43,16 @@ _AS_IT_WAS: Final = t.entries.update().where(
     _E.state == bindparam("was"),
     _E.attempt == bindparam("of_attempt"),
 )
+_NEW: Final = {
+    column.name: bindparam(f"new_{column.name}", type_=column.type) for column in _E
+}
 _MOVED: Final = ("state", "finished_at", "result", "summary", "changed_at")
 _RESTARTED: Final = (*_MOVED, "attempt", "worker", "lease_until", "started_at")
 
 
-class _Changing(Protocol):
+class _Moving(Protocol):
     def __call__(
-        self, statement: UpdateBase, values: Mapping[str, Any] | None = None
+        self, move: Move, values: Mapping[str, Any], told: Fact | None
     ) -> bool: ...
 
 
@@ -59,19 +62,16 @@ class EntriesWriting:
     _connection: Connection
     _clock: str
     _now: int
-    _changed: _Changing
+    _moved: _Moving
 
-    def add_entry(self, entry: Entry, *, request: Request | None) -> bool:
-        row = rows.entry_row(entry)
+    def add_entry(self, entry: Entry, *, request: Request | None, told: Fact) -> bool:
         dialect = self._connection.dialect.name
+        values = {f"new_{name}": was for name, was in rows.entry_row(entry).items()}
         if request is None:
-            added = INSERTS[dialect](t.entries).on_conflict_do_nothing()
-            return self._changed(added, row)
+            return self._moved(_add(dialect), values, told)
         silent = life.approves_by_silence(request)
-        values = {f"new_{name}": value for name, value in row.items()}
         values |= _approval(request, silent=silent)
-        claim = _claim(dialect, self._clock, silent=silent)
-        return claim.run(self._connection, values) == 1
+        return self._moved(_claim(dialect, self._clock, silent=silent), values, told)
 
     def restart_entry(
         self, entry: Entry, move: str, *, worker: str, lease: int
@@ -88,7 +88,7 @@ class EntriesWriting:
             "summary": None,
             "changed_at": self._now,
         }
-        return _RESTART.run(self._connection, _filled(entry, news)) == 1
+        return self._moved(_RESTART, _filled(entry, news), None)
 
     def move_entry(
         self,
@@ -98,6 +98,7 @@ class EntriesWriting:
         result: bytes | None = None,
         summary: str | None = None,
         lapsed: bool = False,
+        told: Fact | None = None,
     ) -> bool:
         to = journal.step(entry.state, move)
         news = {
@@ -108,7 +109,7 @@ class EntriesWriting:
             "changed_at": self._now,
         }
         statement = _lose(self._clock) if lapsed else _MOVE
-        return statement.run(self._connection, _filled(entry, news)) == 1
+        return self._moved(statement, _filled(entry, news), told)
 
 
 def _filled(entry: Entry, news: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,23 +122,26 @@ def _setting(names: tuple[str, ...]) -> Update:
     return _AS_IT_WAS.values({name: bindparam(f"new_{name}") for name in names})
 
 
-_MOVE: Final = Prepared(_setting(_MOVED))
-_RESTART: Final = Prepared(_setting(_RESTARTED))
+_MOVE: Final = Move(_setting(_MOVED))
+_RESTART: Final = Move(_setting(_RESTARTED))
 
 
 @lru_cache(maxsize=16)
-def _lose(clock: str) -> Prepared:
-    return Prepared(_setting(_MOVED).where(_E.lease_until <= _sql_now(clock)))
+def _lose(clock: str) -> Move:
+    return Move(_setting(_MOVED).where(_E.lease_until <= _sql_now(clock)))
+
+
+@lru_cache(maxsize=2)
+def _add(dialect: str) -> Move:
+    return Move(INSERTS[dialect](t.entries).values(_NEW).on_conflict_do_nothing())
 
 
 @lru_cache(maxsize=16)
-def _claim(dialect: str, clock: str, *, silent: bool) -> Prepared:
-    names = [column.name for column in t.entries.columns]
-    values = [bindparam(f"new_{name}", type_=_E[name].type) for name in names]
-    guarded = select(*values).where(_approved(clock, silent=silent))
+def _claim(dialect: str, clock: str, *, silent: bool) -> Move:
+    guarded = select(*_NEW.values()).where(_approved(clock, silent=silent))
     # SQLite's grammar needs a WHERE between SELECT and ON CONFLICT; there is one.
-    insert = INSERTS[dialect](t.entries).from_select(names, guarded)
-    return Prepared(insert.on_conflict_do_nothing())
+    insert = INSERTS[dialect](t.entries).from_select(list(_NEW), guarded)
+    return Move(insert.on_conflict_do_nothing())
 
 
 def _approval(request: Request, *, silent: bool) -> dict[str, Any]:

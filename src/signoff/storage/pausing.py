@@ -37,7 +37,8 @@ MOVES: Final = 0x5167_0FF1
 _LOCK_TIMEOUT: Final = "55P03"
 _R: Final = t.requests.c
 _STANDS: Final = t.pauses.c.lifted_at.is_(None)
-_COLUMNS: Final = [column for column in t.pauses.c if column.name != "changed_at"]
+PAUSE_COLUMNS: Final = [name for name in t.pauses.c.keys() if name != "changed_at"]  # noqa: SIM118 - not a dictionary
+_COLUMNS: Final = [t.pauses.c[name] for name in PAUSE_COLUMNS]
 _OLDEST_FIRST: Final = select(*_COLUMNS).order_by(t.pauses.c.paused_at, t.pauses.c.id)
 _EVER: Final = Prepared(_OLDEST_FIRST)
 _HOLDING: Final = Prepared(_OLDEST_FIRST.where(_STANDS))

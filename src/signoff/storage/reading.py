@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import GENESIS, Event
+from signoff.domain.pauses import Pause
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Request, Vote
 from signoff.ports import Filter, KnownTool, Page
@@ -29,7 +30,7 @@ from signoff.storage import tables as t
 from signoff.storage.delegating import ReadingDelegations
 from signoff.storage.engine import CLOCKS
 from signoff.storage.outbox_reading import OutboxReading
-from signoff.storage.pausing import PausesReading
+from signoff.storage.pausing import PAUSE_COLUMNS, PausesReading
 from signoff.storage.policies import SqlPolicies
 from signoff.storage.prepared import Prepared
 from signoff.storage.records import SqlRecords
@@ -38,6 +39,9 @@ from signoff.storage.tallies import SqlTallies
 from signoff.storage.turns import TurnsReading
 
 _IN_FLIGHT: Final = 100
+_REQUEST_COLUMNS: Final = t.requests.columns.keys()
+_ENTRY_COLUMNS: Final = t.entries.columns.keys()
+_VOTE_COLUMNS: Final = t.votes.columns.keys()
 _REQUEST: Final = Prepared(select(t.requests).where(t.requests.c.id == bindparam("id")))
 _NEWEST: Final = (
     select(t.requests)
@@ -64,6 +68,20 @@ _STANDING: Final = Prepared(
         .outerjoin(_ASKED, true())
         .outerjoin(t.entries, t.entries.c.id == bindparam("entry_id"))
     )
+)
+# Each pause beside each vote: as a rule there is no pause, and there are few votes.
+_PAUSES_AND_VOTES: Final = Prepared(
+    select(
+        *(t.pauses.c[name].label(f"pause_{name}") for name in PAUSE_COLUMNS),
+        *(column.label(f"vote_{column.name}") for column in t.votes.columns),
+    )
+    .select_from(
+        select(literal(1))
+        .subquery("one")
+        .outerjoin(t.pauses, t.pauses.c.lifted_at.is_(None))
+        .outerjoin(t.votes, t.votes.c.request_id == bindparam("request"))
+    )
+    .order_by(t.pauses.c.paused_at, t.pauses.c.id, t.votes.c.at, t.votes.c.principal)
 )
 _VOTES: Final = Prepared(
     select(t.votes)
@@ -112,8 +130,8 @@ class SqlReading(
     ) -> tuple[str | None, Request | None, Entry | None]:
         values = {"action_id": action_id, "entry_id": entry_id}
         (found,) = _STANDING.all(self._connection, values)
-        asked = _part(found, "request_", t.requests)
-        ran = _part(found, "entry_", t.entries)
+        asked = _part(found, "request_", _REQUEST_COLUMNS)
+        ran = _part(found, "entry_", _ENTRY_COLUMNS)
         return (
             found["verdict"],
             None if asked["id"] is None else rows.request_from(asked),
@@ -155,6 +173,17 @@ class SqlReading(
     def votes(self, request_id: str) -> Sequence[Vote]:
         found = _VOTES.all(self._connection, {"request": request_id})
         return [rows.vote_from(row) for row in found]
+
+    def pauses_and_votes(
+        self, request_id: str
+    ) -> tuple[Sequence[Pause], Sequence[Vote]]:
+        pauses, votes = dict[Pause, None](), dict[Vote, None]()
+        for row in _PAUSES_AND_VOTES.all(self._connection, {"request": request_id}):
+            if row["pause_id"] is not None:
+                pauses[Pause(**_part(row, "pause_", PAUSE_COLUMNS))] = None
+            if row["vote_request_id"] is not None:
+                votes[rows.vote_from(_part(row, "vote_", _VOTE_COLUMNS))] = None
+        return list(pauses), list(votes)
 
     def votes_of_thread(self, thread: str) -> Sequence[Vote]:
         found = (
@@ -275,6 +304,6 @@ class SqlReading(
         return self._connection.execute(statement).mappings().all()
 
 
-def _part(found: rows.Row, prefix: str, table: Table) -> rows.Row:
+def _part(found: rows.Row, prefix: str, names: Iterable[str]) -> rows.Row:
     """The columns of one of the tables that were read together."""
-    return {name: found[prefix + name] for name in table.columns.keys()}  # noqa: SIM118 - not a dictionary
+    return {name: found[prefix + name] for name in names}

@@ -13,13 +13,12 @@ from sqlalchemy import (
     Table,
     Update,
     UpdateBase,
-    bindparam,
     literal_column,
 )
 
 from signoff.domain import ledger
 from signoff.domain import requests as life
-from signoff.domain.ledger import Fact
+from signoff.domain.ledger import Event, Fact
 from signoff.domain.principals import Token
 from signoff.domain.requests import Request, Status, Vote
 from signoff.ports import KnownTool, Ruled
@@ -27,29 +26,13 @@ from signoff.storage import rows
 from signoff.storage import tables as t
 from signoff.storage.delegating import WritingDelegations
 from signoff.storage.entries import INSERTS, EntriesWriting
+from signoff.storage.moves import Move, append
 from signoff.storage.outbox import Telling
 from signoff.storage.pausing import PausesWriting, after, shared_lock
 from signoff.storage.prepared import Prepared
 from signoff.storage.reading import SqlReading
 from signoff.storage.stages import StageWriting
 from signoff.storage.turns import TurnsWriting
-
-_AT_END: Final = (
-    t.chains.update()
-    .where(t.chains.c.thread == bindparam("chain"))
-    .values(seq=bindparam("at_seq"), head=bindparam("at_head"))
-)
-_SEAL: Final = Prepared(_AT_END)
-_TELL: Final = Prepared(t.events.insert())
-
-# One round trip instead of two; SQLite, which has none, knows no such statement.
-_SEAL_ONE: Final = Prepared(
-    _AT_END.add_cte(
-        t.events.insert()
-        .values({c.name: bindparam(f"told_{c.name}") for c in t.events.columns})
-        .cte("told")
-    )
-)
 
 # A new reason is tried at once, whatever became of the last one.
 _WAKE: Final = Prepared(
@@ -103,23 +86,29 @@ class SqlWriting(
         """Append the facts to the chain; the last thing before the commit."""
         if not self._facts:
             return
-        sealed = []
+        events = []
         for fact in self._facts:
-            event = ledger.append(
-                self._thread, self._seq + 1, self._now, fact, self._head
-            )
-            self._seq, self._head = event.seq, event.hash
-            sealed.append(rows.event_row(event))
-        end = {"chain": self._thread, "at_seq": self._seq, "at_head": self._head}
-        if len(sealed) == 1 and self._connection.dialect.name == "postgresql":
-            told = {f"told_{name}": value for name, value in sealed[0].items()}
-            _SEAL_ONE.run(self._connection, {**told, **end})
-            return
-        if len(sealed) == 1:
-            _TELL.run(self._connection, sealed[0])
-        else:
-            self._connection.execute(t.events.insert(), sealed)
-        _SEAL.run(self._connection, end)
+            events.append(self._next(fact))
+            self._passed(events[-1])
+        append(self._connection, events)
+
+    def _next(self, fact: Fact) -> Event:
+        return ledger.append(self._thread, self._seq + 1, self._now, fact, self._head)
+
+    def _passed(self, event: Event) -> None:
+        self._seq, self._head = event.seq, event.hash
+
+    def _moved(self, move: Move, values: Mapping[str, Any], told: Fact | None) -> bool:
+        if told is None or self._facts:
+            moved = move.run(self._connection, values)
+            if moved and told is not None:
+                self.record(told)
+            return moved
+        event = self._next(told)
+        moved = move.run_and_tell(self._connection, values, event)
+        if moved:
+            self._passed(event)
+        return moved
 
     def add_actions(self, ruled: Sequence[Ruled]) -> None:
         added = [rows.action_row(one, self._now) for one in ruled]
