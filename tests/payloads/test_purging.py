@@ -11,6 +11,7 @@ from sqlalchemy import text
 from signoff import Signoff
 from signoff.clock import Clock
 from signoff.domain.journal import Entry
+from signoff.domain.ledger import Fact
 from signoff.payloads import FolderPayloads
 from signoff.storage import SqlStore, open_store
 from signoff.storage.engine import CLOCKS
@@ -48,7 +49,9 @@ def made(so: Signoff, database_url: str) -> Made:
         entry = replace(ENTRY, id=f"ent_{name}", action_id=f"act_{name}", captured=BIG)
         entry = so.undos.keeping.keep_parts(entry, "captured")
         with so.store.writing("t1") as tx:
-            assert tx.add_entry(replace(entry, started_at=tx.now()), request=None)
+            started = replace(entry, started_at=tx.now())
+            told = Fact(kind="started", subject=entry.id, body={})
+            assert tx.add_entry(started, request=None, told=told)
         store: SqlStore = open_store(database_url)
         with store.engine.begin() as connection:
             values = {"state": state, "id": entry.id, "attempts": 1, **more}

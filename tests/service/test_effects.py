@@ -1,7 +1,7 @@
 """Effects: recorded before they are done, claimed once, fenced, honestly unknown."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -17,9 +17,7 @@ from signoff.domain.errors import (
 from signoff.domain.journal import TRANSITIONS, Entry, EntryState
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.rules import Verdict
-from signoff.ports import Reading, Store
-from signoff.service import propose
-from signoff.service.propose import Asked
+from signoff.service.propose import Asked, Standing
 from signoff.testing import MovableClock
 from tests.service.conftest import Opener
 from tests.service.making import ANN, CAT, approved, ask, call, running, say
@@ -292,29 +290,35 @@ def test_the_end_of_a_call_tells_everybody_who_looks(open_signoff: Opener) -> No
     assert heard < rung < so.bell.rings
 
 
-class AskedMeanwhile:
-    """A real store in which another worker asks between two reads."""
-
-    def __init__(self, store: Store, meanwhile: Callable[[], object]) -> None:
-        self._store, self._meanwhile = store, meanwhile
-
-    @contextmanager
-    def reading(self) -> Iterator["AskedMeanwhile.Reading"]:
-        with self._store.reading() as reading:
-            yield self.Reading(reading, self._meanwhile)
-
-    class Reading:
-        def __init__(self, real: Reading, meanwhile: Callable[[], object]) -> None:
-            self.entry, self.request_of = real.entry, real.request_of
-            self._real, self._meanwhile = real, meanwhile
-
-        def ruled(self, action_id: str) -> str | None:
-            self._meanwhile()
-            return self._real.ruled(action_id)
-
-
 def test_a_standing_with_a_question_has_its_request(so: Signoff) -> None:
-    store = AskedMeanwhile(so.store, lambda: ask(so))
-    found = propose.standing(store, call().id)  # type: ignore[arg-type]  # it only reads
-    assert found is not None
-    assert found.request == so.get(so.pending().requests[0].id)
+    """However early another worker looks: the verdict and its request are one."""
+    for number in range(20):
+        wanted = call(call_id=f"c{number}")
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(ask, so, wanted)
+            while not asking.done():
+                found = so.standing(wanted.id)
+                assert found is None or found.request is not None
+        assert so.standing(wanted.id) == Standing(
+            verdict=Verdict.REVIEW, request=asking.result()
+        )
+
+
+def test_a_standing_is_what_is_recorded(open_signoff: Opener) -> None:
+    so = open_signoff(review("pay"), deny("drop"), allow("look"))
+    refused, looked = call("drop"), call("look", call_id="2")
+    assert so.standing(refused.id) is None
+    so.propose(refused, Asked())
+    so.propose(looked, Asked())
+    so.flush()
+    assert so.standing(refused.id) == Standing(verdict=Verdict.DENY)
+    assert so.standing(looked.id) == Standing(verdict=Verdict.ALLOW)
+    request = approved(so, call("pay", call_id="3"))
+    asked = Standing(verdict=Verdict.REVIEW, request=request)
+    assert so.standing(request.action_id) == asked
+    entry = so.begin(request)
+    assert so.standing(request.action_id) == replace(asked, entry=entry)
+    unasked = so.begin_allowed(call("look", call_id="4"))
+    assert unasked is not None
+    begun = Standing(verdict=Verdict.REVIEW, entry=unasked)
+    assert so.standing(unasked.action_id) == begun

@@ -14,6 +14,7 @@ from signoff.domain.agreement import Quorum
 from signoff.domain.errors import InvalidSetting, PayloadRefused
 from signoff.domain.journal import EntryState
 from signoff.domain.ledger import GENESIS, Fact, verify
+from signoff.domain.pauses import Pause
 from signoff.domain.principals import PrincipalKind, Token
 from signoff.domain.requests import Request, Vote
 from signoff.ports import KnownTool
@@ -22,6 +23,7 @@ from signoff.storage import SqlStore, open_store
 from tests.storage.making import request
 
 HOUR = 3_600_000_000
+TOLD = Fact(kind="started", subject="ent_1", body={"at": 1.0})
 
 
 def add(store: SqlStore, *requests: Request) -> None:
@@ -155,26 +157,68 @@ def test_an_entry_needs_enough_votes_on_this_digest(store: SqlStore) -> None:
     with store.writing(made.thread) as tx:
         for cast in (vote(made, "ann"), old, vote(made, "bob", "respond")):
             tx.add_vote(cast)
-        assert not tx.add_entry(entry, request=made)  # pending
+        assert not tx.add_entry(entry, request=made, told=TOLD)  # pending
         tx.settle_request(made, Status.APPROVED, by="ann", outcome={})
-        assert not tx.add_entry(entry, request=made)  # one approval of two
+        assert not tx.add_entry(entry, request=made, told=TOLD)  # one approval of two
         tx.add_vote(vote(made, "ann", "edit"))
-        assert not tx.add_entry(entry, request=made)  # the same person
+        assert not tx.add_entry(entry, request=made, told=TOLD)  # the same person
         tx.add_vote(replace(vote(made, "cid"), behalf="ann"))
-        assert not tx.add_entry(entry, request=made)  # another, by the same right
+        assert not tx.add_entry(entry, request=made, told=TOLD)  # by the same right
         tx.add_vote(vote(made, "bob"))
-        assert not tx.add_entry(entry, request=replace(made, digest="d"))
-        assert tx.add_entry(entry, request=made)
-        assert not tx.add_entry(entry, request=made)  # once
+        other = replace(made, digest="d")
+        assert not tx.add_entry(entry, request=other, told=TOLD)
+        assert tx.add_entry(entry, request=made, told=TOLD)
+        assert not tx.add_entry(entry, request=made, told=TOLD)  # once
     with store.reading() as reading:
         assert reading.entry(entry.id) == entry
+        assert [event.fact for event in reading.events(made.thread)] == [TOLD]
+
+
+def test_a_move_tells_its_event_or_none(store: SqlStore) -> None:
+    """In its place behind what was recorded before it, in a chain that holds."""
+    made = fresh(store)
+    entry = running_entry(made, worker="w", now=1, lease=1)
+    late, ended = replace(entry, attempt=2), replace(TOLD, kind="finished")
+    with store.writing(made.thread) as tx:
+        assert tx.add_entry(entry, request=None, told=TOLD)
+        assert not tx.add_entry(entry, request=None, told=TOLD)
+    with store.writing(made.thread) as tx:
+        assert not tx.move_entry(late, "finish", told=ended)
+        tx.record(replace(TOLD, kind="late_result"))
+        assert tx.move_entry(entry, "finish", told=ended)
+        assert not tx.move_entry(entry, "finish", told=ended)
+        tx.record(replace(TOLD, kind="last"))
+    with store.reading() as reading:
+        told = reading.events(made.thread)
+        ends = {thread: (seq, head) for thread, seq, head in reading.heads()}
+    kinds = ["started", "late_result", "finished", "last"]
+    assert [event.fact.kind for event in told] == kinds
+    assert verify(made.thread, told, ends[made.thread]) is None
+
+
+def test_pauses_and_votes_are_read_together(store: SqlStore) -> None:
+    made = fresh(store)
+    cast = [vote(made, "ann"), vote(made, "bob", "edit")]
+    stops = [Pause(id=f"p{n}", paused_by="ann", paused_at=n) for n in (1, 2)]
+    with store.writing(made.thread) as tx:
+        assert tx.pauses_and_votes(made.id) == ([], [])
+        tx.add_pause(stops[0])
+        assert tx.pauses_and_votes(made.id) == (stops[:1], [])
+        tx.add_vote(cast[0])
+        tx.add_pause(stops[1])
+        tx.add_vote(cast[1])
+        tx.add_vote(replace(vote(made, "cat"), request_id="req_other"))
+        assert tx.pauses_and_votes(made.id) == (stops, cast)
+        for stop in stops:
+            tx.lift_pause(stop, "ann")
+        assert tx.pauses_and_votes(made.id) == ([], cast)
 
 
 def test_entries_move_under_their_attempt(store: SqlStore) -> None:
     made = fresh(store)
     entry = running_entry(made, worker="w", now=1, lease=1)
     with store.writing(made.thread) as tx:
-        assert tx.add_entry(entry, request=None)
+        assert tx.add_entry(entry, request=None, told=TOLD)
         assert not tx.move_entry(replace(entry, attempt=2), "finish")
         assert tx.move_entry(entry, "fail", summary="no")
         assert not tx.move_entry(entry, "finish")

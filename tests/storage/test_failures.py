@@ -5,12 +5,13 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from sqlalchemy import text
 
 from signoff import Signoff
 from signoff.domain.errors import InvalidSetting, StorageUnavailable
 from signoff.storage import open_store
-from signoff.storage.engine import CONNECT_S, make_engine, read_url
-from tests.support import free_port
+from signoff.storage.engine import CONNECT_S, brief, make_engine, read_url, readers
+from tests.support import free_port, wait_until
 
 
 @pytest.mark.parametrize(
@@ -111,3 +112,34 @@ def test_a_server_with_another_isolation_by_default(postgres_url: str) -> None:
         found = connection.exec_driver_sql("SHOW transaction_isolation").scalar()
     store.close()
     assert found == "read committed"
+
+
+def test_connections_that_the_server_closed_are_replaced(postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    with store.reading() as first, store.reading() as second:
+        assert first.now() <= second.now()
+    others = (
+        "FROM pg_stat_activity WHERE datname = current_database() "
+        "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    operator = make_engine(postgres_url)
+    with readers(operator).connect() as connection:
+        end = text(f"SELECT pg_terminate_backend(pid) {others}")
+        assert len(connection.execute(end).all()) >= 2
+        count = text(f"SELECT count(*) {others}")
+        wait_until(lambda: connection.execute(count).scalar() == 0, "they are closed")
+    with store.reading() as reading:
+        assert reading.now() > 0
+    with store.writing("t1") as tx:
+        assert tx.now() > 0
+    operator.dispose()
+    store.close()
+
+
+def test_only_turns_are_not_flushed_to_the_disk_at_once(sqlite_url: str) -> None:
+    store, levels = open_store(sqlite_url), []
+    for engine in (store.engine, brief(store.engine), store.engine):
+        with engine.begin() as connection:
+            levels.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
+    assert levels == [2, 1, 2]
+    store.close()

@@ -51,11 +51,14 @@ def entry(number: int = 1, **changes: Any) -> Entry:  # noqa: ANN401 - fields
     return replace(made, **changes)
 
 
+def started(made: Entry) -> Fact:
+    return Fact(kind="started", subject=made.id, body={})
+
+
 def added(store: SqlStore, made: Entry) -> Entry:
     with store.writing(made.thread) as tx:
         place = tx.place()
-        assert tx.add_entry(made, request=None)
-        tx.record(Fact(kind="started", subject=made.id, body={}))
+        assert tx.add_entry(made, request=None, told=started(made))
     assert now(store, made).seq == place
     return now(store, made)
 
@@ -165,7 +168,7 @@ def test_what_an_entry_carries_comes_back(store: SqlStore) -> None:
 def test_entries_of_a_thread_are_in_order(store: SqlStore) -> None:
     made = [added(store, entry(number, started_at=1)) for number in (3, 1, 2)]
     with store.writing("t") as tx:
-        assert tx.add_entry(entry(5), request=None)
+        assert tx.add_entry(entry(5), request=None, told=started(entry(5)))
     with store.reading() as reading:
         later = reading.entries_after("t", made[0].seq)
         assert [one.id for one in later] == ["ent_1", "ent_2", "ent_5"]

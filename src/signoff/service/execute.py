@@ -51,10 +51,11 @@ def begin(
         raise DigestMismatch(request.id, request.digest)
     with store.writing(request.thread) as tx:
         asked = str(request.proposed["tool"])
-        check_unpaused(tx, request.agent, request.thread, request.tool, asked=asked)
         # Votes only change under the thread's lock, which this transaction holds.
+        active, votes = tx.pauses_and_votes(request.id)
+        check_unpaused(active, request.agent, request.thread, request.tool, asked=asked)
         silent = request.settled_by is None and approves_by_silence(request)
-        if not silent and not is_agreed(request, tx.votes(request.id)):
+        if not silent and not is_agreed(request, votes):
             return None
         entry = running_entry(
             request,
@@ -65,10 +66,9 @@ def begin(
         )
         if probed:
             entry = replace(entry, probe_at=0)
-        if not tx.add_entry(entry, request=request):
-            return None
-        tx.record(entry_fact("started", entry, {"digest": request.digest}))
-        return entry
+        started = entry_fact("started", entry, {"digest": request.digest})
+        claimed = tx.add_entry(entry, request=request, told=started)
+        return entry if claimed else None
 
 
 def begin_allowed(store: Store, action: Action, worker: Worker) -> Entry | None:
@@ -82,7 +82,7 @@ def begin_allowed(store: Store, action: Action, worker: Worker) -> Entry | None:
     check_action(action)
     context = action.context
     with store.writing(context.thread) as tx:
-        check_unpaused(tx, context.agent, context.thread, action.tool)
+        check_unpaused(tx.pauses(), context.agent, context.thread, action.tool)
         entry = allowed_entry(
             action,
             worker=worker.name,
@@ -90,10 +90,9 @@ def begin_allowed(store: Store, action: Action, worker: Worker) -> Entry | None:
             lease=worker.lease,
             seq=tx.place(),
         )
-        if not tx.add_entry(entry, request=None):
-            return None
-        tx.record(entry_fact("started", entry, {}))
-        return entry
+        started = entry_fact("started", entry, {})
+        claimed = tx.add_entry(entry, request=None, told=started)
+        return entry if claimed else None
 
 
 def begin_again(
@@ -117,7 +116,7 @@ def begin_again(
     with store.writing(entry.thread) as tx:
         request = None if raised else tx.request_of(entry.action_id)
         if request is not None:
-            check_unpaused(tx, request.agent, entry.thread, entry.tool)
+            check_unpaused(tx.pauses(), request.agent, entry.thread, entry.tool)
         if not tx.restart_entry(entry, move, worker=worker.name, lease=worker.lease):
             return None
         again = tx.entry(entry.id) or entry
@@ -134,12 +133,12 @@ def finish(
     `suspend` (the tool itself waits for a person).
     """
     summary = storable(summary)[:SUMMARY_LENGTH]
+    body = {"attempt": entry.attempt, "summary": summary}
+    ended = entry_fact(_KINDS[move], entry, body)
     with store.writing(entry.thread) as tx:
-        moved = tx.move_entry(entry, move, result=result, summary=summary)
-        kind = _KINDS[move] if moved else "late_result"
-        tx.record(
-            entry_fact(kind, entry, {"attempt": entry.attempt, "summary": summary})
-        )
+        moved = tx.move_entry(entry, move, result=result, summary=summary, told=ended)
+        if not moved:
+            tx.record(entry_fact("late_result", entry, body))
         return moved
 
 

@@ -77,16 +77,10 @@ NOT_YET: Final[Mapping[Verdict, str]] = {
 def standing(store: Store, action_id: str) -> Standing | None:
     """Where an action stands, or None if it was never recorded."""
     with store.reading() as reading:
-        entry = reading.entry(entry_id(action_id))
-        request = reading.request_of(action_id)
-        if request is None and entry is None:
-            verdict = reading.ruled(action_id)
-            if verdict is None:
-                return None
-            # Committed with its verdict, maybe between the reads above and the last.
-            request = reading.request_of(action_id)
-            return Standing(verdict=Verdict(verdict), request=request)
+        verdict, request, entry = reading.standing(action_id, entry_id(action_id))
+    if request is not None or entry is not None:
         return Standing(verdict=Verdict.REVIEW, request=request, entry=entry)
+    return None if verdict is None else Standing(verdict=Verdict(verdict))
 
 
 def lapsed(found: Standing, now: int) -> bool:

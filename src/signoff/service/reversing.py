@@ -110,17 +110,17 @@ def begin(
     context, spec = action.context, found.spec
     needs = _declared(spec, made)
     with store.writing(context.thread) as tx:
-        check_unpaused(tx, context.agent, context.thread, action.tool)
+        check_unpaused(tx.pauses(), context.agent, context.thread, action.tool)
         now = tx.now()
         entry = replace(
             made, seq=tx.place(), started_at=now, lease_until=now + worker.lease
         )
-        if not tx.add_entry(entry, request=None):
+        started = entry_fact("started", entry, started_way(entry, ruling, needs))
+        if not tx.add_entry(entry, request=None, told=started):
             return None
         if tx.ruled(action.id) is None:
             tx.add_actions([ruled(action, ruling)])
         tx.add_dependencies(needs)
-        tx.record(entry_fact("started", entry, started_way(entry, ruling, needs)))
         return entry
 
 

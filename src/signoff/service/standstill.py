@@ -6,21 +6,27 @@ it, never beside it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from signoff.domain.errors import Paused
-from signoff.domain.pauses import covering, names
+from signoff.domain.pauses import Pause, covering, names
 from signoff.domain.requests import Request
 from signoff.ports import Writing
 
 
 def check_unpaused(
-    tx: Writing, agent: str | None, thread: str, tool: str, *, asked: str | None = None
+    active: Sequence[Pause],
+    agent: str | None,
+    thread: str,
+    tool: str,
+    *,
+    asked: str | None = None,
 ) -> None:
-    """Refuse to start a call that a pause covers.
+    """Refuse to start a call that one of the pauses covers.
 
     Raises:
         Paused: It stays as it is, and goes on once the pause is lifted.
     """
-    active = tx.pauses()
     for name in (tool, asked):
         if name is None:
             continue

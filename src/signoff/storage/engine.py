@@ -20,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from signoff.clock import monotonic
 from signoff.domain.errors import InvalidSetting, StorageUnavailable
 from signoff.storage.liveness import noticing_losses
+from signoff.storage.prepared import sent
 
 MODE: Final = "signoff_mode"
 WAIT_S: Final = 30
@@ -27,7 +28,13 @@ LOCKED_S: Final = 0.005
 CONNECT_S: Final = 10
 POOL_SIZE: Final = 8
 # The begin of a SQLite transaction; a writer's is the default.
-_BEGINS: Final = {"reading": None, "snapshot": "BEGIN", None: "BEGIN IMMEDIATE"}
+_BEGINS: Final = {
+    "reading": None,
+    "snapshot": "BEGIN",
+    "brief": "BEGIN IMMEDIATE",
+    None: "BEGIN IMMEDIATE",
+}
+_FLUSHED: Final = "signoff_flushed"
 
 CLOCKS: Final = {
     # Milliseconds: julianday('now') holds them exactly, and stays fixed in a statement.
@@ -95,6 +102,18 @@ def snapshots(engine: Engine) -> Engine:
     if engine.dialect.name == "sqlite":
         return engine.execution_options(**{MODE: "snapshot"})
     return engine.execution_options(isolation_level="REPEATABLE READ")
+
+
+def brief(engine: Engine) -> Engine:
+    """The same pool, for moves whose last ones a failing power may take back.
+
+    Only on SQLite, where it ends every worker too: nobody goes on with a turn that was
+    forgotten, and a thread that was woken in vain stays as it is. A killed process
+    takes nothing back.
+    """
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(**{MODE: "brief"})
+    return engine
 
 
 @contextmanager
@@ -208,9 +227,17 @@ def _begin_wal(dbapi: sqlite3.Connection) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     options: Any = connection.get_execution_options()
-    begin = _BEGINS[options.get(MODE)]
+    mode = options.get(MODE)
+    begin = _BEGINS[mode]
     if begin is not None:
-        connection.exec_driver_sql(begin)
+        _flush(connection, "NORMAL" if mode == "brief" else "FULL")
+        sent(connection, begin)
+
+
+def _flush(connection: Connection, level: str) -> None:
+    if connection.info.get(_FLUSHED) != level:
+        sent(connection, f"PRAGMA synchronous = {level}")
+        connection.info[_FLUSHED] = level
 
 
 def _not_a_store(url: str) -> InvalidSetting:

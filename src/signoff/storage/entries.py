@@ -13,7 +13,6 @@ from sqlalchemy import (
     Exists,
     Select,
     Update,
-    UpdateBase,
     and_,
     bindparam,
     distinct,
@@ -31,6 +30,7 @@ from signoff.domain.ledger import Fact
 from signoff.domain.requests import Request, Status
 from signoff.storage import rows
 from signoff.storage import tables as t
+from signoff.storage.moves import Move
 
 INSERTS: Final[Mapping[str, Callable[[Any], sqlite.Insert]]] = {
     "sqlite": sqlite.insert,
@@ -43,13 +43,16 @@ _AS_IT_WAS: Final = t.entries.update().where(
     _E.state == bindparam("was"),
     _E.attempt == bindparam("of_attempt"),
 )
+_NEW: Final = {
+    column.name: bindparam(f"new_{column.name}", type_=column.type) for column in _E
+}
 _MOVED: Final = ("state", "finished_at", "result", "summary", "changed_at")
 _RESTARTED: Final = (*_MOVED, "attempt", "worker", "lease_until", "started_at")
 
 
-class _Changing(Protocol):
+class _Moving(Protocol):
     def __call__(
-        self, statement: UpdateBase, values: Mapping[str, Any] | None = None
+        self, move: Move, values: Mapping[str, Any], told: Fact | None
     ) -> bool: ...
 
 
@@ -61,22 +64,21 @@ class EntriesWriting:
     _now: int
     _seq: int
     _facts: list[Fact]
-    _changed: _Changing
+    _moved: _Moving
 
     def place(self) -> int:
         # That of the event that comes next: it grows with every entry of the thread.
         return self._seq + len(self._facts) + 1
 
-    def add_entry(self, entry: Entry, *, request: Request | None) -> bool:
-        row = rows.entry_row(entry) | {"seq": self.place()}
+    def add_entry(self, entry: Entry, *, request: Request | None, told: Fact) -> bool:
         dialect = self._connection.dialect.name
+        row = rows.entry_row(entry) | {"seq": self.place()}
+        values = {f"new_{name}": was for name, was in row.items()}
         if request is None:
-            added = INSERTS[dialect](t.entries).on_conflict_do_nothing()
-            return self._changed(added, row)
+            return self._moved(_add(dialect), values, told)
         silent = life.approves_by_silence(request)
-        values = {f"new_{name}": value for name, value in row.items()}
         values |= _approval(request, silent=silent)
-        return self._changed(_claim(dialect, self._clock, silent=silent), values)
+        return self._moved(_claim(dialect, self._clock, silent=silent), values, told)
 
     def restart_entry(
         self, entry: Entry, move: str, *, worker: str, lease: int
@@ -93,7 +95,7 @@ class EntriesWriting:
             "summary": None,
             "changed_at": self._now,
         }
-        return self._changed(_RESTART, _filled(entry, news))
+        return self._moved(_RESTART, _filled(entry, news), None)
 
     def move_entry(
         self,
@@ -103,6 +105,7 @@ class EntriesWriting:
         result: bytes | None = None,
         summary: str | None = None,
         lapsed: bool = False,
+        told: Fact | None = None,
     ) -> bool:
         to = journal.step(entry.state, move)
         news = {
@@ -113,7 +116,7 @@ class EntriesWriting:
             "changed_at": self._now,
         }
         statement = _lose(self._clock) if lapsed else _MOVE
-        return self._changed(statement, _filled(entry, news))
+        return self._moved(statement, _filled(entry, news), told)
 
 
 def _filled(entry: Entry, news: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,23 +129,26 @@ def _setting(names: tuple[str, ...]) -> Update:
     return _AS_IT_WAS.values({name: bindparam(f"new_{name}") for name in names})
 
 
-_MOVE: Final = _setting(_MOVED)
-_RESTART: Final = _setting(_RESTARTED)
+_MOVE: Final = Move(_setting(_MOVED))
+_RESTART: Final = Move(_setting(_RESTARTED))
 
 
 @lru_cache(maxsize=16)
-def _lose(clock: str) -> Update:
-    return _MOVE.where(_E.lease_until <= _sql_now(clock))
+def _lose(clock: str) -> Move:
+    return Move(_setting(_MOVED).where(_E.lease_until <= _sql_now(clock)))
+
+
+@lru_cache(maxsize=2)
+def _add(dialect: str) -> Move:
+    return Move(INSERTS[dialect](t.entries).values(_NEW).on_conflict_do_nothing())
 
 
 @lru_cache(maxsize=16)
-def _claim(dialect: str, clock: str, *, silent: bool) -> UpdateBase:
-    names = [column.name for column in t.entries.columns]
-    values = [bindparam(f"new_{name}", type_=_E[name].type) for name in names]
-    guarded = select(*values).where(_approved(clock, silent=silent))
+def _claim(dialect: str, clock: str, *, silent: bool) -> Move:
+    guarded = select(*_NEW.values()).where(_approved(clock, silent=silent))
     # SQLite's grammar needs a WHERE between SELECT and ON CONFLICT; there is one.
-    insert = INSERTS[dialect](t.entries).from_select(names, guarded)
-    return insert.on_conflict_do_nothing()
+    insert = INSERTS[dialect](t.entries).from_select(list(_NEW), guarded)
+    return Move(insert.on_conflict_do_nothing())
 
 
 def _approval(request: Request, *, silent: bool) -> dict[str, Any]:
@@ -171,7 +177,7 @@ def _approved(clock: str, *, silent: bool) -> Exists:
             v.request_id == r.id,
             v.revision == r.revision,
             v.digest == r.digest,
-            v.kind.in_(("approve", "edit")),
+            or_(v.kind == "approve", v.kind == "edit"),
         )
         .scalar_subquery()
         for who in (v.principal, func.coalesce(v.behalf, v.principal))

@@ -14,6 +14,8 @@ from signoff.clock import boottime
 TRUSTED_S: Final = 2.0
 """How long an idle connection needs no question, unless the server said something."""
 _USED: Final = "signoff_used"
+# Made for one question: epoll's, the default, would cost three more system calls.
+_SELECTOR: Final = getattr(selectors, "PollSelector", selectors.DefaultSelector)
 
 
 def noticing_losses(engine: Engine) -> None:
@@ -44,6 +46,6 @@ def _heard(dbapi: Any) -> bool:  # noqa: ANN401 - psycopg's connection
     """Whether something came in that nobody asked for: the end, as a rule."""
     if dbapi.closed:
         return True
-    with selectors.DefaultSelector() as selector:
+    with _SELECTOR() as selector:
         selector.register(dbapi.pgconn.socket, selectors.EVENT_READ)
         return selector.select(0) != []

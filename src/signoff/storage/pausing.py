@@ -29,6 +29,7 @@ from signoff.domain.requests import Request, Status
 from signoff.ports import Stalled
 from signoff.storage import tables as t
 from signoff.storage.engine import WAIT_S
+from signoff.storage.prepared import Prepared
 
 MOVES: Final = 0x5167_0FF1
 """The advisory lock that every move shares and a change of the pauses has alone."""
@@ -36,6 +37,11 @@ MOVES: Final = 0x5167_0FF1
 _LOCK_TIMEOUT: Final = "55P03"
 _R: Final = t.requests.c
 _STANDS: Final = t.pauses.c.lifted_at.is_(None)
+PAUSE_COLUMNS: Final = [name for name in t.pauses.c.keys() if name != "changed_at"]  # noqa: SIM118 - not a dictionary
+_COLUMNS: Final = [t.pauses.c[name] for name in PAUSE_COLUMNS]
+_OLDEST_FIRST: Final = select(*_COLUMNS).order_by(t.pauses.c.paused_at, t.pauses.c.id)
+_EVER: Final = Prepared(_OLDEST_FIRST)
+_HOLDING: Final = Prepared(_OLDEST_FIRST.where(_STANDS))
 
 
 class PausesReading:
@@ -44,15 +50,11 @@ class PausesReading:
     _connection: Connection
 
     def pauses(self, *, active: bool = True) -> Sequence[Pause]:
-        columns = [column for column in t.pauses.c if column.name != "changed_at"]
-        found = select(*columns).order_by(t.pauses.c.paused_at, t.pauses.c.id)
-        if active:
-            found = found.where(_STANDS)
-        return [Pause(**row) for row in self._connection.execute(found).mappings()]
+        found = (_HOLDING if active else _EVER).all(self._connection, {})
+        return [Pause(**row) for row in found]
 
     def find_pause(self, pause_id: str) -> Pause | None:
-        columns = [column for column in t.pauses.c if column.name != "changed_at"]
-        found = select(*columns).where(t.pauses.c.id == pause_id)
+        found = select(*_COLUMNS).where(t.pauses.c.id == pause_id)
         row = self._connection.execute(found).mappings().first()
         return None if row is None else Pause(**row)
 

@@ -14,12 +14,14 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    true,
     tuple_,
     union,
 )
 
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import GENESIS, Event
+from signoff.domain.pauses import Pause
 from signoff.domain.principals import Principal, PrincipalKind, Token
 from signoff.domain.requests import Request, Vote
 from signoff.ports import Filter, KnownTool, Page
@@ -28,8 +30,9 @@ from signoff.storage import tables as t
 from signoff.storage.delegating import ReadingDelegations
 from signoff.storage.engine import CLOCKS
 from signoff.storage.outbox_reading import OutboxReading
-from signoff.storage.pausing import PausesReading
+from signoff.storage.pausing import PAUSE_COLUMNS, PausesReading
 from signoff.storage.policies import SqlPolicies
+from signoff.storage.prepared import Prepared
 from signoff.storage.purging import PurgingReading
 from signoff.storage.records import SqlRecords
 from signoff.storage.stages import StageReading
@@ -37,16 +40,56 @@ from signoff.storage.tallies import SqlTallies
 from signoff.storage.turns import TurnsReading
 from signoff.storage.undoing import UndosReading
 
-_REQUEST: Final = select(t.requests).where(t.requests.c.id == bindparam("id"))
-_REQUEST_OF: Final = (
+_IN_FLIGHT: Final = 100
+_REQUEST_COLUMNS: Final = t.requests.columns.keys()
+_ENTRY_COLUMNS: Final = t.entries.columns.keys()
+_VOTE_COLUMNS: Final = t.votes.columns.keys()
+_REQUEST: Final = Prepared(select(t.requests).where(t.requests.c.id == bindparam("id")))
+_NEWEST: Final = (
     select(t.requests)
     .where(t.requests.c.action_id == bindparam("action_id"))
     .order_by(t.requests.c.ask.desc())
     .limit(1)
 )
-_ENTRY: Final = select(t.entries).where(t.entries.c.id == bindparam("id"))
-_IN_FLIGHT: Final = 100
-_VERDICT: Final = select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
+_REQUEST_OF: Final = Prepared(_NEWEST)
+_ENTRY: Final = Prepared(select(t.entries).where(t.entries.c.id == bindparam("id")))
+_VERDICT: Final = Prepared(
+    select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
+)
+_ASKED: Final = _NEWEST.subquery("asked")
+# One row, whatever is missing.
+_STANDING: Final = Prepared(
+    select(
+        t.actions.c.verdict,
+        *(column.label(f"request_{column.name}") for column in _ASKED.columns),
+        *(column.label(f"entry_{column.name}") for column in t.entries.columns),
+    ).select_from(
+        select(literal(1))
+        .subquery("one")
+        .outerjoin(t.actions, t.actions.c.id == bindparam("action_id"))
+        .outerjoin(_ASKED, true())
+        .outerjoin(t.entries, t.entries.c.id == bindparam("entry_id"))
+    )
+)
+# Each pause beside each vote: as a rule there is no pause, and there are few votes.
+_PAUSES_AND_VOTES: Final = Prepared(
+    select(
+        *(t.pauses.c[name].label(f"pause_{name}") for name in PAUSE_COLUMNS),
+        *(column.label(f"vote_{column.name}") for column in t.votes.columns),
+    )
+    .select_from(
+        select(literal(1))
+        .subquery("one")
+        .outerjoin(t.pauses, t.pauses.c.lifted_at.is_(None))
+        .outerjoin(t.votes, t.votes.c.request_id == bindparam("request"))
+    )
+    .order_by(t.pauses.c.paused_at, t.pauses.c.id, t.votes.c.at, t.votes.c.principal)
+)
+_VOTES: Final = Prepared(
+    select(t.votes)
+    .where(t.votes.c.request_id == bindparam("request"))
+    .order_by(t.votes.c.at, t.votes.c.principal)
+)
 
 
 class SqlReading(
@@ -71,7 +114,9 @@ class SqlReading(
         return int(self._connection.execute(text(f"SELECT {self._clock}")).scalar_one())
 
     def request(self, request_id: str) -> Request | None:
-        row = None if "\0" in request_id else self._one(_REQUEST, id=request_id)
+        if "\0" in request_id:
+            return None
+        row = _REQUEST.first(self._connection, {"id": request_id})
         return None if row is None else rows.request_from(row)
 
     def requests_like(self, prefix: str) -> Sequence[str]:
@@ -81,8 +126,21 @@ class SqlReading(
         return list(self._connection.execute(found).scalars())
 
     def request_of(self, action_id: str) -> Request | None:
-        row = self._one(_REQUEST_OF, action_id=action_id)
+        row = _REQUEST_OF.first(self._connection, {"action_id": action_id})
         return None if row is None else rows.request_from(row)
+
+    def standing(
+        self, action_id: str, entry_id: str
+    ) -> tuple[str | None, Request | None, Entry | None]:
+        values = {"action_id": action_id, "entry_id": entry_id}
+        (found,) = _STANDING.all(self._connection, values)
+        asked = _part(found, "request_", _REQUEST_COLUMNS)
+        ran = _part(found, "entry_", _ENTRY_COLUMNS)
+        return (
+            found["verdict"],
+            None if asked["id"] is None else rows.request_from(asked),
+            None if ran["id"] is None else rows.entry_from(ran),
+        )
 
     def requests_of_thread(self, thread: str) -> Sequence[Request]:
         columns = t.requests.c
@@ -94,8 +152,8 @@ class SqlReading(
         return [rows.request_from(row) for row in self._all(found)]
 
     def ruled(self, action_id: str) -> str | None:
-        found = self._connection.execute(_VERDICT, {"id": action_id}).scalar()
-        return None if found is None else str(found)
+        row = _VERDICT.first(self._connection, {"id": action_id})
+        return None if row is None else str(row["verdict"])
 
     def ruled_among(self, action_ids: Sequence[str]) -> frozenset[str]:
         column = t.actions.c.id
@@ -117,12 +175,19 @@ class SqlReading(
         )
 
     def votes(self, request_id: str) -> Sequence[Vote]:
-        found = (
-            select(t.votes)
-            .where(t.votes.c.request_id == request_id)
-            .order_by(t.votes.c.at, t.votes.c.principal)
-        )
-        return [rows.vote_from(row) for row in self._all(found)]
+        found = _VOTES.all(self._connection, {"request": request_id})
+        return [rows.vote_from(row) for row in found]
+
+    def pauses_and_votes(
+        self, request_id: str
+    ) -> tuple[Sequence[Pause], Sequence[Vote]]:
+        pauses, votes = dict[Pause, None](), dict[Vote, None]()
+        for row in _PAUSES_AND_VOTES.all(self._connection, {"request": request_id}):
+            if row["pause_id"] is not None:
+                pauses[Pause(**_part(row, "pause_", PAUSE_COLUMNS))] = None
+            if row["vote_request_id"] is not None:
+                votes[rows.vote_from(_part(row, "vote_", _VOTE_COLUMNS))] = None
+        return list(pauses), list(votes)
 
     def votes_of_thread(self, thread: str) -> Sequence[Vote]:
         found = (
@@ -133,7 +198,9 @@ class SqlReading(
         return [rows.vote_from(row) for row in self._all(found)]
 
     def entry(self, entry_id: str) -> Entry | None:
-        row = None if "\0" in entry_id else self._one(_ENTRY, id=entry_id)
+        if "\0" in entry_id:
+            return None
+        row = _ENTRY.first(self._connection, {"id": entry_id})
         return None if row is None else rows.entry_from(row)
 
     def entries(
@@ -236,8 +303,13 @@ class SqlReading(
         found = select(func.sum(newest.subquery().c.changed_at))
         return int(self._connection.execute(found).scalar() or 0)
 
-    def _one(self, statement: Executable, **values: object) -> rows.Row | None:
-        return self._connection.execute(statement, values).mappings().first()
+    def _one(self, statement: Executable) -> rows.Row | None:
+        return self._connection.execute(statement).mappings().first()
 
     def _all(self, statement: Executable) -> Sequence[rows.Row]:
         return self._connection.execute(statement).mappings().all()
+
+
+def _part(found: rows.Row, prefix: str, names: Iterable[str]) -> rows.Row:
+    """The columns of one of the tables that were read together."""
+    return {name: found[prefix + name] for name in names}

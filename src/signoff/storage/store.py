@@ -12,6 +12,7 @@ from signoff.ports import Outbox, Reading, Wakeup, Watch, Writing
 from signoff.storage import tables as t
 from signoff.storage.engine import (
     CLOCKS,
+    brief,
     keep_none,
     make_engine,
     readers,
@@ -34,6 +35,7 @@ class SqlStore(TurnsStore):
         self.engine = engine
         self._readers = readers(engine)
         self._snapshots = snapshots(engine)
+        self._brief = brief(engine)
         self._clock = clock
         self.closed = False
 

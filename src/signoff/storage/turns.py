@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, Final
@@ -11,9 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Engine,
-    Row,
     Select,
-    TextClause,
     case,
     func,
     select,
@@ -26,6 +24,7 @@ from signoff.ports import Turn, Waiting, Wakeup, Worker, Workforce
 from signoff.storage import rows
 from signoff.storage import tables as t
 from signoff.storage.engine import CLOCKS, storage_errors
+from signoff.storage.prepared import Prepared
 
 ENDED: Final = 0
 """The `lease_until` of a turn that nobody has any more; its row keeps the fence."""
@@ -54,11 +53,11 @@ _BEAT: Final = (
     "UPDATE workers SET beat_at = {now}, alive_until = {now} + :lease "
     "WHERE id = :worker"
 )
-_HOLDS: Final = text(
-    "SELECT 1 FROM turns WHERE thread = :thread AND worker = :worker "
+_HOLDS: Final = Prepared(
+    "SELECT 1 AS held FROM turns WHERE thread = :thread AND worker = :worker "
     "AND fence = :fence AND lease_until > 0"
 )
-_END: Final = text(
+_END: Final = Prepared(
     "UPDATE turns SET lease_until = 0 WHERE thread = :thread AND worker = :worker "
     "AND fence = :fence AND lease_until > 0"
 )
@@ -66,14 +65,16 @@ _END_LAPSED: Final = (
     "UPDATE turns SET lease_until = 0 WHERE thread = :thread AND worker = :worker "
     "AND fence = :fence AND lease_until > 0 AND lease_until <= {now}"
 )
-_DONE_AND_END: Final = text(
+_DONE_AND_END: Final = Prepared(
     "WITH done AS "
     "(DELETE FROM wakeups WHERE thread = :thread AND version = :version RETURNING 1) "
     "UPDATE turns SET lease_until = 0 WHERE thread = :thread AND worker = :worker "
     "AND fence = :fence AND lease_until > 0 AND EXISTS (SELECT 1 FROM done)"
 )
-_DONE: Final = text("DELETE FROM wakeups WHERE thread = :thread AND version = :version")
-_WAKEUP: Final = text(
+_DONE: Final = Prepared(
+    "DELETE FROM wakeups WHERE thread = :thread AND version = :version"
+)
+_WAKEUP: Final = Prepared(
     "SELECT thread, agent, version, attempts FROM wakeups WHERE thread = :thread"
 )
 _PUT_OFF: Final = (
@@ -195,7 +196,7 @@ class TurnsWriting:
     _clock: str
 
     def end_turn(self, turn: Turn, *, lapsed: bool) -> bool:
-        statement = text(_END_LAPSED.format(now=self._clock)) if lapsed else _END
+        statement = _end_lapsed(self._clock) if lapsed else _END
         return _moved(self._connection, statement, _key(turn))
 
 
@@ -204,6 +205,7 @@ class TurnsStore:
 
     engine: Engine
     _readers: Engine
+    _brief: Engine
     _clock: Clock
 
     def take_turn(
@@ -212,11 +214,11 @@ class TurnsStore:
         """Take a thread's turn, if nobody has it, with the thread's wake-up then."""
         values = {"thread": thread, "agent": agent, "worker": worker, "lease": lease}
         with storage_errors(self.engine), self._at_once() as connection:
-            taken = connection.execute(self._timed(_TAKE), values).first()
+            taken = self._timed(_TAKE).first(connection, values)
             if taken is None:
                 return None
             turn = Turn(
-                thread=thread, agent=agent, worker=worker, fence=int(taken.fence)
+                thread=thread, agent=agent, worker=worker, fence=int(taken["fence"])
             )
             reason = _wakeup_taken(thread, taken)
             # Not seen by a statement that had to wait for the turn: it came meanwhile.
@@ -225,7 +227,7 @@ class TurnsStore:
     def holds(self, turn: Turn) -> bool:
         """Whether a turn is still its worker's."""
         with storage_errors(self.engine), self._readers.connect() as connection:
-            return connection.execute(_HOLDS, _key(turn)).scalar() is not None
+            return _HOLDS.first(connection, _key(turn)) is not None
 
     def end_turn(self, turn: Turn) -> bool:
         """Give a turn back; False if it was lost before."""
@@ -237,12 +239,12 @@ class TurnsStore:
         values = {"thread": done.thread, "version": done.version}
         if self.engine.dialect.name == "postgresql" and self._ended(turn, done):
             return None
-        with storage_errors(self.engine), self.engine.begin() as connection:
+        with storage_errors(self.engine), self._brief.begin() as connection:
             if not _moved(connection, _DONE, values):
                 newer = _wakeup_of(connection, turn.thread)
                 if newer is not None:
                     return newer
-            connection.execute(_END, _key(turn))
+            _END.run(connection, _key(turn))
         return None
 
     def _ended(self, turn: Turn, done: Wakeup) -> bool:
@@ -255,8 +257,8 @@ class TurnsStore:
         """Say that a worker is alive, and with it every turn that it still has."""
         values = {"worker": worker, "lease": lease}
         with storage_errors(self.engine), self.engine.begin() as connection:
-            connection.execute(self._timed(_KEEP), values)
-            connection.execute(self._timed(_BEAT), values)
+            self._timed(_KEEP).run(connection, values)
+            self._timed(_BEAT).run(connection, values)
 
     def enlist(self, worker: Worker, lease: int) -> None:
         """Enter a worker, and forget those that ended long ago."""
@@ -269,8 +271,8 @@ class TurnsStore:
             "lease": lease,
         }
         with storage_errors(self.engine), self.engine.begin() as connection:
-            connection.execute(self._timed(_FORGET), {"age": FORGOTTEN_AFTER})
-            connection.execute(self._timed(_ENLIST), values)
+            self._timed(_FORGET).run(connection, {"age": FORGOTTEN_AFTER})
+            self._timed(_ENLIST).run(connection, values)
 
     def dismiss(self, worker: str) -> None:
         """A worker has ended in order."""
@@ -292,36 +294,43 @@ class TurnsStore:
         """
         if self.engine.dialect.name == "postgresql":
             return self._readers.connect()
-        return self.engine.begin()
+        return self._brief.begin()
 
-    def _timed(self, statement: str) -> TextClause:
+    def _timed(self, statement: str) -> Prepared:
         return _timed(statement, self.engine.dialect.name, self._clock.offset_us)
 
 
 @lru_cache(maxsize=64)
-def _timed(statement: str, dialect: str, offset: int) -> TextClause:
+def _timed(statement: str, dialect: str, offset: int) -> Prepared:
     now = CLOCKS[dialect].format(offset=offset)
-    return text(statement.format(now=now, wakeup=_WAKEUP_TAKEN))
+    return Prepared(statement.format(now=now, wakeup=_WAKEUP_TAKEN))
+
+
+@lru_cache(maxsize=16)
+def _end_lapsed(clock: str) -> Prepared:
+    return Prepared(_END_LAPSED.format(now=clock))
 
 
 def _wakeup_of(connection: Connection, thread: str) -> Wakeup | None:
-    row = connection.execute(_WAKEUP, {"thread": thread}).mappings().first()
+    row = _WAKEUP.first(connection, {"thread": thread})
     return None if row is None else _wakeup(row)
 
 
-def _wakeup_taken(thread: str, taken: Row[Any]) -> Wakeup | None:
-    if taken.wakeup_version is None:
+def _wakeup_taken(thread: str, taken: rows.Row) -> Wakeup | None:
+    if taken["wakeup_version"] is None:
         return None
     return Wakeup(
         thread=thread,
-        agent=taken.wakeup_agent,
-        version=taken.wakeup_version,
-        attempts=taken.wakeup_attempts,
+        agent=taken["wakeup_agent"],
+        version=taken["wakeup_version"],
+        attempts=taken["wakeup_attempts"],
     )
 
 
-def _moved(connection: Connection, statement: Any, values: dict[str, Any]) -> bool:  # noqa: ANN401 - a statement
-    return bool(connection.execute(statement, values).rowcount == 1)
+def _moved(
+    connection: Connection, statement: Prepared, values: Mapping[str, Any]
+) -> bool:
+    return statement.run(connection, values) == 1
 
 
 def _key(turn: Turn) -> dict[str, Any]:

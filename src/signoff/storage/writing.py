@@ -11,17 +11,14 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Table,
-    TextClause,
     Update,
     UpdateBase,
-    bindparam,
     literal_column,
-    text,
 )
 
 from signoff.domain import ledger
 from signoff.domain import requests as life
-from signoff.domain.ledger import Fact
+from signoff.domain.ledger import Event, Fact
 from signoff.domain.principals import Token
 from signoff.domain.requests import Request, Status, Vote
 from signoff.ports import KnownTool, Ruled
@@ -29,23 +26,18 @@ from signoff.storage import rows
 from signoff.storage import tables as t
 from signoff.storage.delegating import WritingDelegations
 from signoff.storage.entries import INSERTS, EntriesWriting
+from signoff.storage.moves import Move, append
 from signoff.storage.outbox import Telling
 from signoff.storage.pausing import PausesWriting, after, shared_lock
+from signoff.storage.prepared import Prepared
 from signoff.storage.purging import PurgingWriting
 from signoff.storage.reading import SqlReading
 from signoff.storage.stages import StageWriting
 from signoff.storage.turns import TurnsWriting
 from signoff.storage.undoing import UndosWriting
 
-_SEAL: Final = (
-    t.chains.update()
-    .where(t.chains.c.thread == bindparam("chain"))
-    .values(seq=bindparam("at_seq"), head=bindparam("at_head"))
-)
-
-
 # A new reason is tried at once, whatever became of the last one.
-_WAKE: Final = text(
+_WAKE: Final = Prepared(
     "INSERT INTO wakeups (thread, agent, since, version, due_at, attempts, error) "
     "VALUES (:thread, :agent, :since, :version, 0, 0, NULL) "
     "ON CONFLICT (thread) DO UPDATE SET agent = excluded.agent, "
@@ -54,9 +46,9 @@ _WAKE: Final = text(
 
 
 @lru_cache(maxsize=16)
-def _opening(dialect: str, clock: str) -> TextClause:
+def _opening(dialect: str, clock: str) -> Prepared:
     # The upsert takes the thread's row lock and reads the clock after the wait.
-    return text(
+    return Prepared(
         "INSERT INTO chains (thread, seq, head) VALUES (:thread, 0, :head) "  # noqa: S608 - our clock
         "ON CONFLICT (thread) DO UPDATE SET thread = excluded.thread "
         f"RETURNING seq, head, {shared_lock(dialect)} AS shared, {clock} AS clock"
@@ -81,11 +73,11 @@ class SqlWriting(
         self._thread = thread
         self._facts: list[Fact] = []
         self._insert = INSERTS[connection.dialect.name]
-        opened = connection.execute(
-            _opening(connection.dialect.name, self._clock),
-            {"thread": thread, "head": ledger.GENESIS},
-        ).one()
-        self._seq, self._head, self._now = opened.seq, opened.head, int(opened.clock)
+        (opened,) = _opening(connection.dialect.name, self._clock).all(
+            connection, {"thread": thread, "head": ledger.GENESIS}
+        )
+        self._seq, self._head = opened["seq"], opened["head"]
+        self._now = int(opened["clock"])
 
     def now(self) -> int:
         """The database clock when the thread's lock was taken."""
@@ -98,18 +90,29 @@ class SqlWriting(
         """Append the facts to the chain; the last thing before the commit."""
         if not self._facts:
             return
-        sealed = []
+        events = []
         for fact in self._facts:
-            event = ledger.append(
-                self._thread, self._seq + 1, self._now, fact, self._head
-            )
-            self._seq, self._head = event.seq, event.hash
-            sealed.append(rows.event_row(event))
-        self._connection.execute(t.events.insert(), sealed)
-        self._connection.execute(
-            _SEAL,
-            {"chain": self._thread, "at_seq": self._seq, "at_head": self._head},
-        )
+            events.append(self._next(fact))
+            self._passed(events[-1])
+        append(self._connection, events)
+
+    def _next(self, fact: Fact) -> Event:
+        return ledger.append(self._thread, self._seq + 1, self._now, fact, self._head)
+
+    def _passed(self, event: Event) -> None:
+        self._seq, self._head = event.seq, event.hash
+
+    def _moved(self, move: Move, values: Mapping[str, Any], told: Fact | None) -> bool:
+        if told is None or self._facts:
+            moved = move.run(self._connection, values)
+            if moved and told is not None:
+                self.record(told)
+            return moved
+        event = self._next(told)
+        moved = move.run_and_tell(self._connection, values, event)
+        if moved:
+            self._passed(event)
+        return moved
 
     def add_actions(self, ruled: Sequence[Ruled]) -> None:
         added = [rows.action_row(one, self._now) for one in ruled]
@@ -195,7 +198,7 @@ class SqlWriting(
             # Every wake-up stands beside a fact, so its place in the chain is new.
             "version": self._seq + len(self._facts),
         }
-        self._connection.execute(_WAKE, values)
+        _WAKE.run(self._connection, values)
 
     def add_token(self, token: Token, secret_hash: str) -> None:
         row = {**rows.token_row(token), "secret_hash": secret_hash}
