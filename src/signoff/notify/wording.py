@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from signoff.clock import as_datetime
+from signoff.domain.effect_notices import EFFECTS
 from signoff.domain.notices import Message
 from signoff.domain.text import count_hidden, reveal
 
@@ -25,6 +26,9 @@ _HEADLINES: Final[Mapping[str, str]] = {
     "responded": "Answered instead of run",
     "expired": "Expired: nobody decided in time, so it did not run.",
     "cancelled": "Withdrawn: it never runs",
+    "reversible": "An agent did this, and it can be undone for a while.",
+    "irreversible": "An agent did this, and it can't be undone.",
+    "held": "This waits, not done yet, and can be cancelled.",
     "test": "This is a test. Nothing waits for you.",
 }
 _DONE_BY: Final = {"assigned": "Handed over by", "edited": "Edited by"}
@@ -58,7 +62,7 @@ def letter(message: Message) -> Letter:
         args=tuple((one_line(k), shown(v)) for k, v in request.args.items()),
         warnings=tuple(_warnings(message)),
         link=message.link,
-        is_open=not notice.is_settled,
+        is_open=not (notice.is_settled or notice.kind in EFFECTS),
     )
 
 
@@ -67,7 +71,8 @@ def subject(message: Message) -> str:
     request = message.request
     tool = request.proposed.get("tool", request.tool)
     who = "an agent" if request.agent is None else request.agent
-    named = one_line(f"{tool}, asked by {who}")
+    verb = "done" if message.notice.kind in EFFECTS else "asked"
+    named = one_line(f"{tool}, {verb} by {who}")
     return f"[signoff] {cut(named, 120)} ({request.id})"
 
 
@@ -105,6 +110,9 @@ def cut(text: str, longest: int) -> str:
 def _facts(message: Message) -> Iterator[tuple[str, str]]:
     request, notice = message.request, message.notice
     yield "What", one_line(request.tool)
+    if notice.kind in EFFECTS:
+        yield from _effect(message)
+        return
     yield "Risk", one_line(request.risk)
     if request.user is not None:
         yield "On behalf of", one_line(request.user)
@@ -117,6 +125,21 @@ def _facts(message: Message) -> Iterator[tuple[str, str]]:
             yield name.capitalize(), shown(notice.said[name])
     if request.note is not None:
         yield "Note", shown(request.note)
+
+
+def _effect(message: Message) -> Iterator[tuple[str, str]]:
+    request, said = message.request, message.notice.said
+    if request.agent is not None:
+        yield "Done by", one_line(request.agent)
+    if request.user is not None:
+        yield "On behalf of", one_line(request.user)
+    if said.get("until") is not None:
+        yield "Until", f"{as_datetime(int(said['until'])):%Y-%m-%d %H:%M:%S} UTC"
+    if said.get("label") is not None:
+        yield "An undo is", shown(said["label"])
+    for name, told in (("remains", "What remains"), ("not_undoable", "Because")):
+        if said.get(name) is not None:
+            yield told, shown(said[name])
 
 
 def _wanted(message: Message) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
+from signoff.domain.effect_notices import as_request, is_effect
 from signoff.domain.errors import (
     CannotRetry,
     DeliveryFailed,
@@ -110,7 +111,7 @@ def _spread(
 ) -> None:
     if not tx.spread(posted):
         return
-    request = tx.request(posted.notice.request_id)
+    request = subject_of(tx, posted.notice.request_id)
     found = {
         channel: _recipients(tx, posted, request, channel, known)
         for channel in channels
@@ -125,6 +126,8 @@ def _spread(
 
 
 def _drop_moot(tx: Outbox, posted: Posted, request: Request, channel: Channel) -> None:
+    if is_effect(request.id):
+        return
     edited = posted.notice.kind == "edited"
     if edited or request.status is not Status.PENDING:
         tx.drop_asked(posted, channel.name)
@@ -208,7 +211,7 @@ def _deliver(
 def _message(store: Store, outlets: Outlets, delivery: Delivery) -> Message | None:
     with store.reading() as reading:
         posted = reading.notice(delivery.notice_id)
-        request = reading.request(delivery.request_id)
+        request = subject_of(reading, delivery.request_id)
         earlier = tuple(reading.earlier(delivery))
     if posted is None or request is None:
         return None
@@ -225,9 +228,18 @@ def _message(store: Store, outlets: Outlets, delivery: Delivery) -> Message | No
     )
 
 
-def link_to(base_url: str, request_id: str) -> str:
-    """Where the inbox shows a request."""
-    return f"{base_url.rstrip('/')}/?request={quote(request_id, safe='')}"
+def subject_of(reading: Reading, subject: str) -> Request | None:
+    """What a notice is about: a request, or an effect in the shape of one."""
+    if not is_effect(subject):
+        return reading.request(subject)
+    entry = reading.entry(subject)
+    return None if entry is None else as_request(entry)
+
+
+def link_to(base_url: str, subject: str) -> str:
+    """Where the inbox shows a request, or where an effect is undone."""
+    page = "undo" if is_effect(subject) else "request"
+    return f"{base_url.rstrip('/')}/?{page}={quote(subject, safe='')}"
 
 
 def _retry(

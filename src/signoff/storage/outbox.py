@@ -14,11 +14,13 @@ from sqlalchemy import (
     delete,
     exists,
     literal_column,
+    or_,
     select,
     update,
 )
 
 from signoff.domain import notices as life
+from signoff.domain.effect_notices import EFFECTS
 from signoff.domain.ledger import Fact
 from signoff.domain.notices import (
     ASKING,
@@ -82,12 +84,15 @@ class SqlOutbox(SqlReading):
         self._connection.execute(delete(t.notices).where(t.notices.c.id == posted.id))
 
     def forget_stale(self) -> int:
-        """Remove what nobody took in time, where the request is settled."""
+        """Remove what nobody took in time, where nobody waits for an answer."""
         result = self._connection.execute(
             delete(t.notices).where(
                 t.notices.c.state == "new",
                 t.notices.c.at <= self._clock_now() - STALE,
-                t.notices.c.request_id.in_(_settled()),
+                or_(
+                    t.notices.c.request_id.in_(_settled()),
+                    t.notices.c.kind.in_(EFFECTS),
+                ),
             )
         )
         return int(result.rowcount)

@@ -1,0 +1,50 @@
+"""What people are told of effects, in the shape that channels know."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from signoff.domain.agreement import Quorum
+from signoff.domain.journal import Entry
+from signoff.domain.requests import Request, RequestKind, Status, Terms
+
+EFFECTS: Final = frozenset({"reversible", "irreversible", "held"})
+"""Kinds of notices that tell of an effect: none of them wants a decision."""
+
+
+def is_effect(subject: str) -> bool:
+    """Whether a notice is about an entry, and not about a request."""
+    return subject.startswith("ent_")
+
+
+def as_request(entry: Entry) -> Request:
+    """An entry as the request that it would have been; nobody can decide on it."""
+    named = (entry.undo_terms or {}).get("undoers")
+    undoers = None if named is None else tuple(named)
+    args = dict(entry.args or {})
+    return Request(
+        id=entry.id,
+        kind=RequestKind.ACTION,
+        action_id=entry.action_id,
+        ask=1,
+        thread=entry.thread,
+        agent=entry.agent,
+        user=entry.user,
+        team=None,
+        tool=entry.tool,
+        args=args,
+        proposed={"tool": entry.tool, "args": args},
+        schema=None,
+        description="",
+        digest="",
+        revision=1,
+        status=Status.APPROVED,
+        risk="medium",
+        rule="",
+        policy_version="",
+        terms=Terms(agreement=((Quorum(reviewers=undoers),),), self_approval=True),
+        note=entry.not_undoable,
+        asked_at=entry.started_at,
+        expires_at=entry.undo_until or entry.commit_at or entry.started_at,
+        changed_at=entry.finished_at or entry.started_at,
+    )
