@@ -528,8 +528,9 @@ def test_undoing_a_thread_grows_linearly(database_url: str, world: World) -> Non
         (float("nan"), "not a JSON number"),
         (2**53, "beyond 2^53"),
         ({"a": b"x"}, "bytes is not JSON"),
-        ("x" * 10_000_001, "of 10,000,000 bytes"),
+        ("x" * 2**26, "of 67,108,864 bytes"),
     ],
+    ids=["nan", "integer", "bytes", "large"],
 )
 def test_what_cannot_be_kept_is_asked_before_the_effect(
     so: Signoff, captured: object, told: str
