@@ -30,6 +30,7 @@ from signoff.domain.journal import EntryState
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.undoing import Effect
 from signoff.service.propose import Asked
+from signoff.service.undos import LARGEST
 from tests.conformance.harness import attempt, in_process, together
 from tests.conformance.outside import (
     ANN,
@@ -546,13 +547,15 @@ def test_undoing_a_thread_grows_linearly(database_url: str, world: World) -> Non
         (float("nan"), "not a JSON number"),
         (2**53, "beyond 2^53"),
         ({"a": b"x"}, "bytes is not JSON"),
-        ("x" * 10_000_001, "of 10,000,000 bytes"),
+        (LARGEST, f"of {LARGEST:,} bytes"),
     ],
 )
 def test_what_cannot_be_kept_is_asked_before_the_effect(
     so: Signoff, captured: object, told: str
 ) -> None:
-    @so.undo("read", capture=lambda _args: captured)
+    kept = "x" * LARGEST if captured == LARGEST else captured
+
+    @so.undo("read", capture=lambda _args: kept)
     def read(effect: Effect) -> None:
         raise AssertionError("it must not be offered")
 
