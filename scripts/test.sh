@@ -64,7 +64,9 @@ fi
 
 run "newest versions" .venv/bin/python --numprocesses "$workers" || failed=$?
 make --no-print-directory lowest || exit 1
+# What LangGraph's version can change: everything on SQLite, the rows on PostgreSQL too.
 run "lowest versions" .venv-lowest/bin/python --numprocesses "$workers" \
+  -k "not (postgresql or elsewhere) or it_does_not_go_wrong" \
   tests/langgraph tests/conformance || failed=$?
 
 echo

@@ -27,9 +27,23 @@ from psycopg import sql
 
 from tests.support import wait_until
 
-# Not TMPDIR, which may be long or private: a socket's path has 107 characters at most,
-# and `nobody` must reach it.
-_BASE = Path("/tmp")  # noqa: S108 mkdtemp makes the folders in it
+_ENOUGH = 4_000_000_000
+
+
+def _base() -> Path:
+    """Where servers live: in memory where there is room.
+
+    Not TMPDIR, which may be long or private: a socket's path has 107 characters at
+    most, and `nobody` must reach it.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 mkdtemp makes the folders in it
+    with suppress(OSError):
+        if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ENOUGH:
+            return memory
+    return Path("/tmp")  # noqa: S108 as above
+
+
+_BASE = _base()
 _PREFIX = "signoff-pg-"
 _IN_USE = "in-use"
 _FAST_AND_FORGETFUL = {
@@ -37,8 +51,10 @@ _FAST_AND_FORGETFUL = {
     "full_page_writes": "off",
     "listen_addresses": "",
     "max_connections": "100",
+    "max_wal_senders": "0",
     "shared_buffers": "32MB",
     "synchronous_commit": "off",
+    "wal_level": "minimal",
 }
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from socket import socket
 from types import ModuleType
 from typing import Any, NotRequired, TypedDict
 
@@ -25,6 +26,7 @@ from langgraph.prebuilt import tools_condition
 
 from signoff import Action, Context, Policy, Respond
 from signoff.cli import app
+from signoff.domain.errors import GraphServerFailed
 from signoff.domain.timeline import Due
 from signoff.langgraph import Runner
 from signoff.notify import read_settings
@@ -106,7 +108,7 @@ def names(
     session = _reader()
     for number, block in enumerate(_blocks(README, "python"), start=1):
         exec(compile(block, f"README.md block {number}", "exec"), session)  # noqa: S102 - this project's own page
-    with closing(session["so"]), closing(session["wires"]):
+    with closing(session["so"]), closing(session["wires"]), closing(session["remote"]):
         yield session
 
 
@@ -164,6 +166,21 @@ def test_people_ask_for_changes_until_they_agree(names: dict[str, Any]) -> None:
     so.decide(second.id, names["Approve"](), by=sam, digest=second.digest)
     plan = ["book a flight", "book a hotel", "by train"]
     assert runner.resume("t4").values == {"plan": plan}
+
+
+def test_the_remote_runner_names_a_server_that_is_not_there(
+    names: dict[str, Any],
+) -> None:
+    remote = names["remote"]
+    assert (remote.agent, remote.so) == ("bookkeeper", names["so"])
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        with (
+            closing(type(remote)(names["so"], address, "books", agent="b")) as nobody,
+            pytest.raises(GraphServerFailed, match="can't be reached"),
+        ):
+            nobody.start({}, thread_id="t9", user="ana")
 
 
 def test_who_must_agree_and_what_silence_means(names: dict[str, Any]) -> None:

@@ -5,8 +5,6 @@ import os
 import pty
 import re
 import select
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +17,7 @@ from signoff.domain.principals import PrincipalKind
 from signoff.domain.requests import RequestKind
 from signoff.ports import KnownTool
 from signoff.service.propose import Asked
-from tests.support import ROOT
+from tests.forked import forked, run_forked
 
 SCHEMA = {
     "type": "object",
@@ -160,16 +158,8 @@ def signoff(
     cwd: Path | None = None,
 ) -> Ran:
     """The program as a process of its own; warnings are errors there too."""
-    ended = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "signoff", *arguments],
-        capture_output=True,
-        check=False,
-        cwd=ROOT if cwd is None else cwd,
-        env=environment(env or {}),
-        input=stdin,
-        text=True,
-        timeout=60,
-    )
+    given = environment(env or {})
+    ended = run_forked("signoff", *arguments, stdin=stdin, cwd=cwd, env=given)
     return Ran(ended.returncode, ended.stdout, ended.stderr)
 
 
@@ -179,12 +169,12 @@ class Terminal:
     def __init__(self, arguments: Sequence[str], env: Mapping[str, str]) -> None:
         self._ours, theirs = pty.openpty()
         self.screen = ""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "signoff", *arguments],
+        self.process = forked(
+            "signoff",
+            *arguments,
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            cwd=ROOT,
             env=environment({"TERM": "xterm-256color", **env}),
             start_new_session=True,
         )

@@ -3,7 +3,6 @@
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +12,10 @@ import pytest
 from signoff import Signoff
 from signoff.domain.notices import DeliveryState
 from tests.cli.shop import POLICY, Shop, environment, signoff
+from tests.forked import forked
 from tests.notify.conftest import mail_to, outlets
 from tests.notify.hosts import PASSWORD, SECRET, MailHost, WebHost
-from tests.support import ROOT, wait_until
+from tests.support import wait_until
 
 pytestmark = pytest.mark.slow  # each command is a process of its own
 
@@ -62,16 +62,10 @@ SECRETS = {"MAIL_PASSWORD": PASSWORD, "HOOK_SECRET": SECRET}
 @contextmanager
 def serving(shop: Shop, file: Path) -> Iterator[subprocess.Popen[str]]:
     """`signoff serve` as people run it."""
-    command = [sys.executable, "-W", "error", "-m", "signoff", "serve", "--port", "0"]
+    command = ["signoff", "serve", "--port", "0", "--no-inbox", "--policy", str(file)]
     env = environment({"SIGNOFF_STORE": shop.address, **SECRETS})
-    with subprocess.Popen(
-        [*command, "--no-inbox", "--policy", str(file)],
-        cwd=ROOT,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as running:
+    pipe = subprocess.PIPE
+    with forked(*command, env=env, stdout=pipe, stderr=pipe) as running:
         try:
             assert running.stdout is not None
             assert "Serving at" in running.stdout.readline()

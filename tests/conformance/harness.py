@@ -6,14 +6,12 @@ in both of its modes, and a tools node whose calls ask with LangGraph's `interru
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
@@ -25,6 +23,7 @@ from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command
 
+from tests.forked import processes
 from tests.langgraph.agents import Scripted, call, turn
 
 Decision = Literal["approve", "reject"] | Mapping[str, Any]
@@ -209,13 +208,6 @@ def together(*jobs: Callable[[], object]) -> list[Exception | None]:
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
     return ends
-
-
-def processes() -> ForkServerContext:
-    """Makes clean processes at once, from a server that has imported everything."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.conformance.children"])
-    return context
 
 
 def in_process(work: Callable[..., None], *args: object) -> int | None:

@@ -26,7 +26,6 @@ from tests.conformance.harness import (
     at,
     attempt,
     in_process,
-    processes,
     stage,
     story,
     together,
@@ -35,6 +34,7 @@ from tests.conformance.harness import (
 )
 from tests.conformance.ours import Ours
 from tests.conformance.upstream import Batched
+from tests.forked import processes
 
 KILLED = -9
 HOUR = timedelta(hours=1)

@@ -47,9 +47,9 @@ ELSEWHERE = {
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("row", ROWS)
 def test_elsewhere_it_goes_as_the_page_says(
-    row: str, name: str, database_url: str, tmp_path: Path
+    row: str, name: str, sqlite_url: str, tmp_path: Path
 ) -> None:
-    cell = STORIES[row].tell(SYSTEMS[name], Place(database_url, tmp_path))
+    cell = STORIES[row].tell(SYSTEMS[name], Place(sqlite_url, tmp_path))
     compared, cells = read(PAGE.read_text(encoding="utf-8"))
     if row in RACES and cell != NOT_APPLICABLE:
         assert cell != STORIES[row].must

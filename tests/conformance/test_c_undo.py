@@ -22,6 +22,7 @@ from signoff.domain.errors import (
     NotAllowed,
     NotReversible,
     UndoConflict,
+    UndoHandlerMissing,
     UndoInProgress,
     WindowClosed,
 )
@@ -29,7 +30,8 @@ from signoff.domain.journal import EntryState
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.undoing import Effect
 from signoff.service.propose import Asked
-from tests.conformance.harness import attempt, in_process, processes, together
+from signoff.service.undos import LARGEST
+from tests.conformance.harness import attempt, in_process, together
 from tests.conformance.outside import (
     ANN,
     BOB,
@@ -44,6 +46,7 @@ from tests.conformance.outside import (
     rename_back,
     renamed,
 )
+from tests.forked import processes
 from tests.support import wait_until
 
 HOUR = timedelta(hours=1)
@@ -396,9 +399,9 @@ def test_after_a_deploy_without_the_undo_a_person_decides(
         newer.run_due()
         held = newer.entry(entry.id)
         assert (held.state, held.held_open) == (EntryState.DONE, "no_handler")
-        failed = newer.undo_action(entry.id, by=ANN)
-        assert failed.state is EntryState.UNDO_FAILED
-        assert "version 1" in (failed.undo_summary or "")
+        with pytest.raises(UndoHandlerMissing, match="version 1"):
+            newer.undo_action(entry.id, by=ANN)
+        assert newer.entry(entry.id) == held
         newer.undos.register(
             "rename",
             version=2,
@@ -407,6 +410,22 @@ def test_after_a_deploy_without_the_undo_a_person_decides(
         )(lambda effect: rename_back(world, effect))
         assert newer.undo_action(entry.id, by=ANN).state is EntryState.UNDONE
     assert so.audit().holds
+
+
+@pytest.mark.row("C15")
+def test_a_person_lets_an_orphan_be(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    entry = renamed(so, world)
+    bare = Signoff(database_url)
+    assert bare.hold_orphans(["clerk"]) == 1
+    with pytest.raises(NotAllowed):
+        bare.close_window(entry.id, by=BOT)
+    closed = bare.close_window(entry.id, by=ANN, reason="fine as it is")
+    assert (closed.state, closed.held_open) == (EntryState.FINAL, None)
+    with pytest.raises(NotReversible):
+        bare.close_window(entry.id, by=ANN)
+    bare.close()
 
 
 @pytest.mark.row("C15")
@@ -528,14 +547,15 @@ def test_undoing_a_thread_grows_linearly(database_url: str, world: World) -> Non
         (float("nan"), "not a JSON number"),
         (2**53, "beyond 2^53"),
         ({"a": b"x"}, "bytes is not JSON"),
-        ("x" * 2**26, "of 67,108,864 bytes"),
+        (LARGEST, f"of {LARGEST:,} bytes"),
     ],
-    ids=["nan", "integer", "bytes", "large"],
 )
 def test_what_cannot_be_kept_is_asked_before_the_effect(
     so: Signoff, captured: object, told: str
 ) -> None:
-    @so.undo("read", capture=lambda _args: captured)
+    kept = "x" * LARGEST if captured == LARGEST else captured
+
+    @so.undo("read", capture=lambda _args: kept)
     def read(effect: Effect) -> None:
         raise AssertionError("it must not be offered")
 

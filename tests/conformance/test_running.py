@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +27,7 @@ from signoff import Approve, Edit, NotApplied, Reject, Request, Signoff, allow, 
 from signoff.domain.journal import EntryState
 from signoff.langgraph import Runner, SignoffMiddleware
 from tests.conformance.killed import story
+from tests.forked import Forked, forked
 from tests.langgraph.agents import (
     MARIA,
     Effects,
@@ -79,18 +79,12 @@ class Process:
         self.url, self.folder, self.durability = url, folder, durability
         self.effects = folder / "effects"
 
-    def popen(
-        self, doing: str, point: str = "-", ahead: int = 0
-    ) -> subprocess.Popen[str]:
+    def popen(self, doing: str, point: str = "-", ahead: int = 0) -> Forked:
         """Start a step."""
         story = [doing, point, self.durability, str(ahead)]
         args = [self.url, str(self.folder), str(self.effects), *story]
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.conformance.killed", *args],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        pipe = subprocess.PIPE
+        return forked("tests.conformance.killed", *args, stdout=pipe, stderr=pipe)
 
     def run(self, doing: str, ahead: int = 0) -> dict[str, Any]:
         """Do a step that nobody dies in, here, and say where the thread rests."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -23,6 +22,7 @@ from tests.conformance.harness import Place, tools
 from tests.crash import people
 from tests.crash.people import Part
 from tests.crash.steps import STEPS, Point
+from tests.forked import processes
 from tests.langgraph.agents import MARIA
 from tests.support import wait_until
 
@@ -152,7 +152,7 @@ class Round:
         point = made.point if role == made.victim else None
         skewed = made.skewed and role == made.victim
         part = Part(self.place, made.thread, made.amounts, point, skewed=skewed, **how)
-        process = context().Process(target=what, args=(part, *more))
+        process = processes().Process(target=what, args=(part, *more))
         process.start()
         return process
 
@@ -283,13 +283,6 @@ _ENDS: Final = {
     "reject": Status.REJECTED,
     "respond": Status.RESPONDED,
 }
-
-
-def context() -> ForkServerContext:
-    """Makes clean processes at once, from a server that has imported everything."""
-    made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["tests.crash.people"])
-    return made
 
 
 def _is_stopped(pid: int | None) -> bool:

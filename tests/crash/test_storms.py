@@ -14,7 +14,7 @@ from signoff.domain.errors import StorageUnavailable
 from tests.conformance.harness import Place
 from tests.crash import people
 from tests.crash.people import Part
-from tests.crash.rounds import context
+from tests.forked import processes
 from tests.langgraph.agents import MARIA
 from tests.postgres import Server, own_server
 from tests.support import wait_until
@@ -45,18 +45,19 @@ def test_one_decision_delivered_fifty_times_by_eight_processes(
 ) -> None:
     part = Part(Place(database_url, tmp_path), "storm", AMOUNTS)
     people.start(part)
-    start = context().Barrier(PROCESSES)
+    start = processes().Barrier(PROCESSES)
     rounds = [TIMES // PROCESSES + (n < TIMES % PROCESSES) for n in range(PROCESSES)]
     assert sum(rounds) == TIMES
     senders = [
-        context().Process(target=deliver, args=(part, start, times)) for times in rounds
+        processes().Process(target=deliver, args=(part, start, times))
+        for times in rounds
     ]
     for sender in senders:
         sender.start()
     for sender in senders:
         sender.join(100)
     assert [sender.exitcode for sender in senders] == [0] * PROCESSES
-    workers = [context().Process(target=people.work, args=(part,)) for _ in range(2)]
+    workers = [processes().Process(target=people.work, args=(part,)) for _ in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -80,7 +81,7 @@ def test_the_clock_of_one_process_is_an_hour_off(
     part = Part(Place(database_url, tmp_path), "skewed", AMOUNTS)
     for doing in ("start", "work"):
         one = replace(part, skewed=doing == fast)
-        runs = context().Process(target=getattr(people, doing), args=(one,))
+        runs = processes().Process(target=getattr(people, doing), args=(one,))
         runs.start()
         runs.join(100)
         assert runs.exitcode == 0
@@ -113,7 +114,7 @@ def test_postgresql_is_restarted_in_the_middle(server: Server, tmp_path: Path) -
     server.start()
     so.decide(request.id, approve, by=MARIA, digest=request.digest)
 
-    worker = context().Process(target=people.watch, args=(part,))
+    worker = processes().Process(target=people.watch, args=(part,))
     worker.start()
     wait_until(lambda: part.place.tally.of("pay 10"), "it is paid", 60)
     server.stop()

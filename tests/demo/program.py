@@ -3,31 +3,21 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.forked import forked, run_forked
 from tests.support import ROOT, wait_until
-
-COMMAND = [sys.executable, "-W", "error", "-m", "signoff", "demo"]
 
 
 def run_demo(
     *arguments: str, cwd: Path = ROOT, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        check=False,
-        cwd=cwd,
-        env={**os.environ, **({} if env is None else env)},
-        stdin=subprocess.DEVNULL,
-        text=True,
-        timeout=60,
-    )
+    given = {**os.environ, **({} if env is None else env)}
+    return run_forked("signoff", "demo", *arguments, cwd=cwd, env=given)
 
 
 class Program:
@@ -72,13 +62,12 @@ class Program:
 @contextmanager
 def running_demo(*arguments: str) -> Iterator[Program]:
     """Start it; it is gone afterwards, whatever happens."""
-    process = subprocess.Popen(
-        [*COMMAND, "--no-browser", "--port", "0", *arguments],
-        cwd=ROOT,
+    process = forked(
+        "signoff",
+        *("demo", "--no-browser", "--port", "0", *arguments),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
     )
     program = Program(process)
     try:

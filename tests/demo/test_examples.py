@@ -1,10 +1,8 @@
 """The example in a hand-built graph, run as its reader would."""
 
-import subprocess
-import sys
-
 import pytest
 
+from tests.forked import run_forked
 from tests.support import ROOT
 
 EXAMPLE = ROOT / "examples" / "simple_interrupt.py"
@@ -14,14 +12,7 @@ EXAMPLE = ROOT / "examples" / "simple_interrupt.py"
 @pytest.mark.parametrize("answer", ["approve", "reject"])
 def test_the_file_goes_only_if_a_person_says_so(answer: str, *, typed: bool) -> None:
     arguments = [] if typed else ["--auto", answer]
-    done = subprocess.run(
-        [sys.executable, "-W", "error", EXAMPLE, *arguments],
-        capture_output=True,
-        check=False,
-        input=f"{answer}\n" if typed else "",
-        text=True,
-        timeout=60,
-    )
+    done = run_forked(str(EXAMPLE), *arguments, stdin=f"{answer}\n" if typed else "")
     assert (done.returncode, done.stderr) == (0, "")
     first, *_, last = done.stdout.splitlines()
     assert first.startswith("The agent wants delete_file(")

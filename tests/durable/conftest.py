@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -20,6 +20,7 @@ from signoff.clock import Clock
 from signoff.langgraph import Runner
 from signoff.langgraph._savers import open_saver
 from tests.durable import shop
+from tests.forked import forked
 from tests.langgraph.agents import MARIA
 from tests.support import ROOT, wait_until
 
@@ -120,19 +121,19 @@ def a_shop(make_shop: MakeShop) -> Shop:
 
 
 class WorkerProcess:
-    """`signoff worker` in a process of its own."""
+    """`signoff worker` in a process of its own, where some modules may be lacking."""
 
-    def __init__(self, place: Shop, *more: str, bare: bool = False) -> None:
+    def __init__(
+        self, place: Shop, *more: str, bare: bool = False, lacking: Sequence[str] = ()
+    ) -> None:
         named = () if bare else ("tests.durable.shop:graph", "--agent", "payer")
         self._log = place.folder / f"worker-{len(list(place.folder.iterdir()))}.log"
         command = [
-            *(sys.executable, "-m", "signoff", "worker", *named, "--store", place.url),
+            *("worker", *named, "--store", place.url),
             *("--checkpointer", place.threads, "--heartbeat", HEARTBEAT, *more),
         ]
         with self._log.open("w") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=ROOT, env=place.env
-            )
+            self.process = _started(lacking, command, log, place.env)
 
     @property
     def said(self) -> str:
@@ -159,6 +160,23 @@ class WorkerProcess:
         return self.process.wait(60)
 
 
+def _started(
+    lacking: Sequence[str], command: Sequence[str], log: IO[str], env: dict[str, str]
+) -> subprocess.Popen[str]:
+    if lacking == ():
+        return forked("signoff", *command, stdout=log, stderr=log, env=env)
+    code = f"import sys; sys.modules.update(dict.fromkeys({lacking!r}))"
+    program = f"{code}; from signoff.cli import app; app(prog_name='signoff')"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *command],
+        stdout=log,
+        stderr=log,
+        cwd=ROOT,
+        env=env,
+        text=True,
+    )
+
+
 StartWorker = Callable[..., WorkerProcess]
 
 
@@ -167,8 +185,10 @@ def start_worker(shop: Shop) -> Iterator[StartWorker]:
     """Starts workers; none is left."""
     started: list[WorkerProcess] = []
 
-    def start(*more: str, bare: bool = False) -> WorkerProcess:
-        started.append(WorkerProcess(shop, *more, bare=bare))
+    def start(
+        *more: str, bare: bool = False, lacking: Sequence[str] = ()
+    ) -> WorkerProcess:
+        started.append(WorkerProcess(shop, *more, bare=bare, lacking=lacking))
         return started[-1]
 
     yield start

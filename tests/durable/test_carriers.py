@@ -16,8 +16,7 @@ from sqlalchemy import text
 from signoff import Approve, Reject, Request, Signoff, review
 from signoff.domain.errors import LostRace
 from signoff.domain.ledger import Fact
-from signoff.durable import JobCarrier, install_jobs
-from signoff.durable.jobs import schema_name
+from signoff.durable.jobs import JobCarrier, install_jobs, schema_name
 from signoff.langgraph import Runner
 from signoff.ports import Carrier
 from signoff.service.loop import Loop

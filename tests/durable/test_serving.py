@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,8 @@ from signoff.domain.errors import InvalidSetting, NoCheckpointer
 from signoff.langgraph import App, Runner, read_app, serving
 from signoff.storage import SqlStore
 from tests.durable.conftest import Shop, StartWorker
-from tests.support import ROOT, wait_until
+from tests.forked import run_forked
+from tests.support import wait_until
 
 GRAPH = """
 from contextlib import asynccontextmanager, contextmanager
@@ -184,15 +184,7 @@ def test_a_langgraph_json_that_is_wrong(folder: Path, text: str, says: str) -> N
 
 def refused(*arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
     """A worker that can't start: its exit code and what it says."""
-    done = subprocess.run(
-        [sys.executable, "-m", "signoff", "worker", *arguments],
-        capture_output=True,
-        check=False,
-        cwd=ROOT,
-        env=env,
-        text=True,
-        timeout=60,
-    )
+    done = run_forked("signoff", "worker", *arguments, env=env)
     return done.returncode, done.stderr
 
 

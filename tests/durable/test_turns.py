@@ -22,8 +22,8 @@ from signoff.langgraph import Runner
 from signoff.langgraph._fenced import FencedSaver
 from signoff.service.turns import GRACE, HEARTBEAT, Turns
 from signoff.testing import MovableClock
-from tests.conformance.harness import processes
 from tests.durable.conftest import MakeShop, Shop
+from tests.forked import processes
 from tests.service.making import running
 
 AFTER: timedelta = HEARTBEAT + GRACE + timedelta(seconds=1)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from functools import partial
 
 import pytest
 
 from signoff import Approve, Reject
+from signoff.cli.exits import ExitCode
 from signoff.domain.journal import EntryState
 from signoff.storage import SqlStore
 from signoff.storage import tables as t
 from tests.durable.conftest import HEARTBEAT, Shop, StartWorker
+from tests.forked import run_forked
 from tests.langgraph.agents import MARIA
-from tests.support import ROOT, wait_until
+from tests.support import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +109,9 @@ def test_a_frozen_worker_that_thaws_is_fenced_off(
     )
     (entry,) = shop.so.journal(state=EntryState.UNKNOWN)
     shop.so.settle(entry.id, happened=False, note="nothing on the account", by=MARIA)
-    wait_until(lambda: shop.finished("t1"), "another went on", timeout=SLOW_S)
+    # The state has what a step wrote before its checkpoint is there.
+    wait_until(lambda: shop.so.wakeups() == [], "another went on", timeout=SLOW_S)
+    assert shop.finished("t1")
     before = shop.runner.graph.get_state({"configurable": {"thread_id": "t1"}})
     shop.hold.unlink()
     frozen.send(signal.SIGCONT)
@@ -202,15 +204,9 @@ def test_the_status_says_who_runs_what_and_what_waits(
     wait_until(lambda: len(shop.did("begun")) == 1, "a payment began", timeout=SLOW_S)
 
     def status(*more: str) -> str:
-        command = [sys.executable, "-m", "signoff", "worker", "--status", *more]
-        done = subprocess.run(
-            [*command, "--store", shop.url],
-            capture_output=True,
-            check=True,
-            cwd=ROOT,
-            env=shop.env,
-            text=True,
-        )
+        command = ["signoff", "worker", "--status", *more, "--store", shop.url]
+        done = run_forked(*command, env=shop.env)
+        assert done.returncode == 0, done.stderr
         return done.stdout
 
     document = json.loads(status("--json"))
@@ -224,3 +220,38 @@ def test_the_status_says_who_runs_what_and_what_waits(
     worker.send(signal.SIGKILL)
     worker.end()
     wait_until(lambda: "dead" in status(), "it counts as dead", timeout=SLOW_S)
+
+
+def test_only_postgresql_needs_a_queue(shop: Shop, start_worker: StartWorker) -> None:
+    """A worker on SQLite works where the extra `postgres` isn't installed."""
+    lacking = ("procrastinate", "psycopg", "psycopg_pool")
+    worker = start_worker(lacking=lacking)
+    if shop.url.startswith("postgresql"):
+        assert worker.end() == ExitCode.WORLD
+        cure = "this needs procrastinate: pip install 'signoff[postgres]'."
+        assert worker.said.strip().endswith(cure)
+        return
+    worker.ready()
+    shop.approve(shop.ask())
+    wait_until(lambda: shop.finished("t1"), "its call ran", timeout=SLOW_S)
+    worker.send(signal.SIGTERM)
+    assert worker.end() == 0
+    assert len(shop.did("paid")) == 1
+
+
+@pytest.mark.row("A19")
+def test_a_graph_without_a_checkpointer_is_refused_and_its_wakeup_kept(
+    shop: Shop, start_worker: StartWorker
+) -> None:
+    shop.approve(shop.ask())
+    (kept,) = shop.so.wakeups()
+    named = ("tests.durable.shop:graph", "--agent", "payer", "--store", shop.url)
+    ran = run_forked("signoff", "worker", *named, env=shop.env)
+    assert (ran.returncode, ran.stdout) == (ExitCode.USAGE, "")
+    (said,) = ran.stderr.splitlines()
+    assert said.startswith("error: This graph has no checkpointer")
+    assert "--checkpointer" in said
+    assert shop.so.wakeups() == [kept]
+    start_worker().ready()
+    wait_until(lambda: shop.finished("t1"), "its call ran", timeout=SLOW_S)
+    assert len(shop.did("paid")) == 1

@@ -25,8 +25,6 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, tool
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.checkpoint.postgres import PostgresSaver
-from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
@@ -293,10 +291,14 @@ async def open_saver(
             two.setup()
             yield two
     elif colour == "async":
+        from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+
         async with AsyncPostgresSaver.from_conn_string(url) as three:
             await three.setup()
             yield three
     else:
+        from langgraph.checkpoint.postgres import PostgresSaver
+
         with PostgresSaver.from_conn_string(url) as four:
             four.setup()
             yield four

@@ -10,10 +10,15 @@ from langgraph.types import RetryPolicy
 
 from signoff import Approve, Edit, Reject, Respond
 from signoff.clock import Clock
-from signoff.domain.errors import InvalidEdit, NoCheckpointer, PayloadRefused
+from signoff.domain.errors import (
+    InvalidEdit,
+    NobodyCanApprove,
+    NoCheckpointer,
+    PayloadRefused,
+)
 from signoff.domain.requests import Decision
 from signoff.langgraph import gate
-from tests.langgraph.agents import OTTO, SYNC
+from tests.langgraph.agents import MARIA, OTTO, SYNC
 from tests.langgraph.workflows import PLAN, Stage, State
 
 
@@ -160,6 +165,19 @@ async def test_a_payload_that_is_not_json_is_refused(stage: Stage) -> None:
     with pytest.raises(PayloadRefused, match=r"payload\.cost"):
         await stage.start(runner)
     assert stage.so.count() == 0
+
+
+@pytest.mark.row("B8")
+async def test_a_group_that_nobody_is_in_is_refused(stage: Stage) -> None:
+    stage.so.create_token(MARIA.id, groups=["sales"])
+    runner = stage.build(stage.one_gate(PLAN, reviewers=["legal"]))
+    with pytest.raises(NobodyCanApprove, match="token create NAME --group legal"):
+        await stage.start(runner)
+    assert stage.so.thread("t1") == []
+    stage.so.create_token(OTTO.id, groups=["legal"])
+    await stage.resume(runner)  # nothing is lost: the thread goes on
+    assert stage.one().args == {"value": PLAN}
+    assert stage.so.audit().holds
 
 
 async def test_in_an_entrypoint_with_tasks(stage: Stage) -> None:

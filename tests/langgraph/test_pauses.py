@@ -1,7 +1,6 @@
 """A pause holds agents at the next action, and lifting lets the same call go on."""
 
 import subprocess
-import sys
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypedDict
@@ -16,6 +15,7 @@ from signoff.clock import Clock
 from signoff.domain.errors import CallNotRecorded
 from signoff.langgraph import Runner, gate
 from signoff.storage import SqlStore
+from tests.forked import forked
 from tests.langgraph.agents import (
     BY_HAND,
     MARIA,
@@ -29,7 +29,7 @@ from tests.langgraph.agents import (
     turn,
 )
 from tests.langgraph.conftest import MakeBench
-from tests.support import ROOT, wait_until, wait_until_async
+from tests.support import wait_until, wait_until_async
 
 LOOK = [turn(call("look", "c1", what="a"))]
 PAY = [turn(call("pay", "c1", amount=5))]
@@ -270,10 +270,7 @@ def test_another_process_holds_its_allowed_calls_within_a_second(
     database_url: str,
 ) -> None:
     so = Signoff(database_url)
-    command = [sys.executable, "-W", "error", "-c", CHILD, database_url]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as child:
+    with forked("-c", CHILD, database_url, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         for _ in range(5):  # it is at work
             assert float(child.stdout.readline()) > 0

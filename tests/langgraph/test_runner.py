@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from signoff import Approve, Reject, Signoff, Status, review
 from signoff.domain.errors import NoCheckpointer, UnknownThread
 from signoff.langgraph import Runner
 from signoff.testing import MovableClock
+from tests.forked import forked
 from tests.langgraph.agents import (
     MARIA,
     ONE_KIND,
@@ -35,7 +35,7 @@ from tests.langgraph.agents import (
     with_create_agent,
 )
 from tests.langgraph.conftest import MakeBench
-from tests.support import ROOT, wait_until
+from tests.support import wait_until
 
 RULES = [review("*")]
 PAY = [turn(call("pay", "c1", amount=10))]
@@ -234,13 +234,12 @@ class Worker:
         self._errors = folder / "errors"
         arguments = [url, str(folder), str(self.effects)]
         with self._errors.open("a") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.langgraph.worker", *arguments],
+            self.process = forked(
+                "tests.langgraph.worker",
+                *arguments,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                cwd=ROOT,
-                text=True,
             )
         self._hear("ready")
 

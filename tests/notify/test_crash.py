@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +17,12 @@ from signoff.domain.notices import ASKING, SETTLED, DeliveryState
 from signoff.storage import SqlStore
 from signoff.storage import tables as t
 from signoff.testing import MovableClock
+from tests.forked import forked
 from tests.notify.conftest import hook_to, outlets
 from tests.notify.hosts import WebHost
 from tests.service.conftest import Opener
 from tests.service.making import ANN, ask, call, say
-from tests.support import ROOT, wait_until
+from tests.support import wait_until
 
 CROWD = 8
 PROCESSES = 4
@@ -31,10 +31,8 @@ PROCESSES = 4
 @contextmanager
 def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """`teller.py` in a process of its own."""
-    command = [sys.executable, "-m", "tests.notify.teller", *arguments]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as running:
+    pipe = subprocess.PIPE
+    with forked("tests.notify.teller", *arguments, stdin=pipe, stdout=pipe) as running:
         try:
             yield running
         finally:

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
@@ -14,8 +13,9 @@ from starlette.applications import Starlette
 
 from signoff.domain.errors import InvalidSetting, PortTaken, ServerUnreachable
 from signoff.server import Server, create_app, serve
+from tests.forked import forked
 from tests.server.house import House
-from tests.support import ROOT, run_python
+from tests.support import run_python
 
 SERVE = """
 import sys
@@ -33,13 +33,8 @@ print("closed", flush=True)
 @contextmanager
 def serving(url: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """A server in a process of its own, its address, and a token."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", SERVE, url],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
+    pipe = subprocess.PIPE
+    process = forked("-c", SERVE, url, stdout=pipe, stderr=pipe)
     with process:
         try:
             assert process.stdout is not None

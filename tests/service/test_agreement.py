@@ -393,6 +393,21 @@ def test_a_request_is_handed_over(open_signoff: Opener) -> None:
     assert so.audit().holds
 
 
+@pytest.mark.row("A4")
+def test_a_request_whose_time_is_over_is_not_handed_over(
+    open_signoff: Opener, clock: MovableClock
+) -> None:
+    so = open_signoff(FINANCE)
+    request = ask(so)
+    clock.advance("30d")
+    with pytest.raises(AlreadyDecided, match="expired") as refused:
+        assigned(so, request, "bob", ANN)
+    after = so.get(request.id)
+    assert (after.status, after.assignee) == (Status.EXPIRED, None)
+    assert refused.value.at == after.settled_at
+    assert so.audit().holds
+
+
 @pytest.mark.row("B5")
 def test_only_who_could_approve_is_asked(open_signoff: Opener) -> None:
     so = open_signoff(FINANCE)

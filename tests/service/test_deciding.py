@@ -10,6 +10,7 @@ from signoff import (
     Filter,
     Principal,
     Reject,
+    Request,
     Respond,
     Signoff,
     Status,
@@ -28,6 +29,8 @@ from signoff.domain.errors import (
 )
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.requests import TRANSITIONS, Decision
+from signoff.ports import Store
+from signoff.service import decide
 from signoff.testing import MovableClock
 from tests.service.conftest import Opener
 from tests.service.making import ANN, BOB, CAT, ask, call, kinds, say
@@ -60,6 +63,25 @@ def test_a_decision_moves_a_request(open_signoff: Opener, move: str) -> None:
     assert so.audit().holds
     woken = [wakeup.thread for wakeup in so.wakeups("clerk")]
     assert woken == ([] if to is Status.PENDING else ["thread-1"])
+
+
+@pytest.mark.row("A4", "I4")
+def test_who_lost_to_their_own_no_is_told_that_it_is_decided(
+    so: Signoff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other decision comes after the look at the request, before that at votes."""
+    request = ask(so)
+    find = decide.find
+
+    def find_then_reject(store: Store, request_id: str) -> Request:
+        monkeypatch.setattr(decide, "find", find)
+        found = find(store, request_id)
+        say(so, request, Reject(reason="no"), ANN)
+        return found
+
+    monkeypatch.setattr(decide, "find", find_then_reject)
+    with pytest.raises(AlreadyDecided, match="already rejected by ann"):
+        say(so, request, Approve(), ANN)
 
 
 def test_cancelling_settles_and_says_by_whom(so: Signoff) -> None:

@@ -162,7 +162,7 @@ def test_what_runs_or_is_done_is_not_claimed_again(
     assert so.begin_again(now(so, entry), raised=True) is None
 
 
-@pytest.mark.row("I5")
+@pytest.mark.row("C3", "I5")
 def test_a_silent_worker_leaves_an_unknown_outcome(
     open_signoff: Opener, clock: MovableClock
 ) -> None:
@@ -173,9 +173,14 @@ def test_a_silent_worker_leaves_an_unknown_outcome(
     lost = so.look_again(entry)
     assert lost.state is EntryState.UNKNOWN
     assert so.finish(entry, "finish", result=b"late", summary="late") is False
-    events = [event.fact.kind for event in so.history(so.thread("thread-1")[0].id)]
-    assert events[-2:] == ["lost", "late_result"]
-    assert now(so, entry).result is None
+    facts = [event.fact for event in so.history(so.thread("thread-1")[0].id)]
+    assert [fact.kind for fact in facts[-2:]] == ["lost", "late_result"]
+    assert facts[-1].body["summary"] == "late"  # what people see who settle it
+    assert now(so, entry) == lost
+    with pytest.raises(AttemptsExhausted):
+        so.begin_again(lost)
+    assert so.settle(entry.id, happened=True, by=ANN).state is EntryState.DONE
+    assert so.audit().holds
 
 
 @pytest.mark.row("I5")

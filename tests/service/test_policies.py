@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,9 @@ from signoff import Edit, Policy, Signoff, allow, deny, review
 from signoff.domain.errors import InvalidEdit, PolicyNotFound
 from signoff.domain.policy_changes import ChangeKind, changes
 from signoff.storage import SqlStore
+from tests.forked import forked
 from tests.service.conftest import Opener
 from tests.service.making import ANN, ask, call
-from tests.support import ROOT
 
 FIRST = """
 [[rule]]
@@ -88,12 +87,7 @@ def test_eight_processes_that_load_it_at_once_record_it_once(
         "Signoff(sys.argv[1], policy=Policy.load(sys.argv[2])).close()"
     )
     starters = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", code, database_url, str(file)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            text=True,
-        )
+        forked("-c", code, database_url, str(file), stdin=subprocess.PIPE)
         for _ in range(8)
     ]
     for starter in starters:

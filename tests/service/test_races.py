@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +14,9 @@ import pytest
 from signoff import Approve, Edit, Principal, Reject, Signoff, Status, review
 from signoff.domain.errors import AlreadyDecided, DigestMismatch, SignoffError
 from signoff.domain.journal import Entry
+from tests.forked import forked
 from tests.service.conftest import Opener
 from tests.service.making import ANN, approved, ask, call, running, say
-from tests.support import ROOT
 
 T = TypeVar("T")
 CROWD = 8
@@ -170,15 +169,9 @@ def test_four_processes_decide_and_begin_the_same_requests(
 
 def race(code: str, url: str, arguments: list[str]) -> list[dict[str, list[object]]]:
     """Start the processes, let all go at once when all are ready; what each printed."""
-    command = [sys.executable, "-W", "error", "-c", code, url]
+    pipe = subprocess.PIPE
     racers = [
-        subprocess.Popen(
-            [*command, str(number), *arguments],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        forked("-c", code, url, str(number), *arguments, stdin=pipe, stdout=pipe)
         for number in range(PROCESSES)
     ]
     for racer in racers:

@@ -1,7 +1,6 @@
 """Migrations: by four processes at once, never backwards, the same as the tables."""
 
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +14,7 @@ from signoff.domain.errors import SchemaTooNew
 from signoff.storage import tables
 from signoff.storage.engine import make_engine
 from signoff.storage.migrate import migrate, migrations, schema_version
-from tests.support import ROOT
+from tests.forked import forked
 
 OPEN = """
 import sys
@@ -42,15 +41,11 @@ def test_a_new_file_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
 
 
 def test_four_processes_start_at_once(empty_database_url: str) -> None:
+    pipe = subprocess.PIPE
     for _ in range(3):  # the later ones find it done
         starters = [
-            subprocess.Popen(
-                [sys.executable, "-W", "error", "-c", OPEN, empty_database_url],
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
+            forked(
+                *("-c", OPEN, empty_database_url), stdin=pipe, stdout=pipe, stderr=pipe
             )
             for _ in range(4)
         ]

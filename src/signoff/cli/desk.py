@@ -77,7 +77,7 @@ class Desk(Protocol):
         request_id: str,
         decision: Decision,
         *,
-        digest: str,
+        digest: str | None,
         behalf: str | None = None,
     ) -> Request: ...
     def assign(self, request_id: str, *, to: str | None) -> Request: ...
@@ -152,7 +152,7 @@ class Direct:
         request_id: str,
         decision: Decision,
         *,
-        digest: str,
+        digest: str | None,
         behalf: str | None = None,
     ) -> Request:
         return self._signoff.decide(

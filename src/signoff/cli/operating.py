@@ -63,7 +63,7 @@ def migrate(
     finally:
         engine.dispose()
     if workers and file is None:
-        jobs = needed("signoff.durable", "postgres").install_jobs(address)
+        jobs = needed("signoff.durable.jobs", "postgres").install_jobs(address)
         say(f"the workers' jobs are in schema {jobs}")
     already = "already " if steps == [] else ""
     put(Text(f"{already}at {number}"))

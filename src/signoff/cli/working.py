@@ -18,6 +18,7 @@ from signoff.cli.desk import (
     open_database,
     require_database,
     settings_with,
+    sqlite_file,
 )
 from signoff.cli.exits import Refused, needed
 from signoff.cli.screen import line, listing, print_json, print_rows, put, say
@@ -119,14 +120,12 @@ def worker(  # noqa: PLR0913 - each parameter is an option of the command
     if status:
         _show(address, as_json=as_json)
         return
-    durable, graphs = needed("signoff.durable", "postgres"), _langgraph()
+    if sqlite_file(address) is None:
+        needed("signoff.durable.jobs", "postgres")
+    graphs = _langgraph()
     app = _app(graphs, graph, config, agent)
     telling = _telling(policy)
-    settings = durable.Settings(
-        concurrency=concurrency,
-        heartbeat=_span(heartbeat, "--heartbeat"),
-        drain=_span(drain, "--drain"),
-    )
+    settings = _settings(concurrency, heartbeat, drain)
     with graphs.serving(
         app, checkpointer=checkpointer, asynchronous=asynchronous
     ) as served:
@@ -165,13 +164,13 @@ def _telling(file: Path | None) -> Telling | None:
 def _work(
     address: str, served: Iterable[Any], settings: Settings, telling: Telling | None
 ) -> None:
-    durable, graphs = needed("signoff.durable", "postgres"), _langgraph()
+    from signoff import durable  # noqa: PLC0415 - SQLAlchemy costs a second
     from signoff.service.turns import Turns  # noqa: PLC0415 - SQLAlchemy costs a second
 
     with closing(open_database(address)) as so, ExitStack() as beside:
         turns = Turns(so.store, heartbeat=settings.heartbeat)
         runners = [
-            graphs.Runner(
+            _langgraph().Runner(
                 so, one.graph, agent=one.agent, turns=turns, portal=one.portal
             )
             for one in served
@@ -183,6 +182,16 @@ def _work(
         if telling is not None and telling.base_url is not None:
             beside.enter_context(delivering(so, telling, telling.base_url))
         durable.Worker(carrier, turns, settings, say=say).run(names)
+
+
+def _settings(concurrency: int, heartbeat: str, drain: str) -> Settings:
+    from signoff.durable import Settings  # noqa: PLC0415 - SQLAlchemy costs a second
+
+    return Settings(
+        concurrency=concurrency,
+        heartbeat=_span(heartbeat, "--heartbeat"),
+        drain=_span(drain, "--drain"),
+    )
 
 
 def _span(text: str, name: str) -> timedelta:

@@ -394,7 +394,8 @@ class NoCheckpointer(CallerError):
         cure = (
             "compile the graph with one, e.g. create_agent(..., "
             "checkpointer=SqliteSaver.from_conn_string('threads.db')) "
-            "or builder.compile(checkpointer=...)"
+            "or builder.compile(checkpointer=...), or name one: signoff worker "
+            "--checkpointer sqlite:///threads.db"
             if missing == "checkpointer"
             else "pass config={'configurable': {'thread_id': '...'}} when you invoke it"
         )

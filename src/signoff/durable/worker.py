@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Final
 
 from signoff.domain.duration import in_words
-from signoff.durable.jobs import JobCarrier, install_jobs
 from signoff.ports import Carrier, Resumer
 from signoff.service import Approvals
 from signoff.service.loop import CONCURRENCY, Loop
@@ -49,8 +48,10 @@ def carrier_for(
     """
     if not address.startswith("postgres"):
         return Loop(so, resumers, concurrency=settings.concurrency)
-    install_jobs(address)
-    return JobCarrier(
+    from signoff.durable import jobs  # noqa: PLC0415 - SQLite needs no procrastinate
+
+    jobs.install_jobs(address)
+    return jobs.JobCarrier(
         so,
         resumers,
         address=address,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from signoff.domain.errors import AlreadyDecided, NotAllowed, RequestNotFound
+from signoff.domain.errors import NotAllowed
 from signoff.domain.ledger import Fact
 from signoff.domain.notices import Notice
 from signoff.domain.principals import ADMINS, Principal, PrincipalKind
 from signoff.domain.requests import Request, Status
 from signoff.ports import Reading, Store, Writing
-from signoff.service.decide import check_principal
+from signoff.service.decide import check_principal, find, too_late
+from signoff.service.overdue import catch_up
 from signoff.service.reach import Directory
 from signoff.service.seats import seat_of
 from signoff.service.tokens import check_name
@@ -32,27 +33,26 @@ def assign(
     check_principal(by)
     if to is not None:
         check_name("to", to)
-    with store.reading() as reading:
-        found = reading.request(request_id)
-    if found is None:
-        raise RequestNotFound(request_id)
-    with store.writing(found.thread) as tx:
-        current = tx.request(request_id) or found
-        _check_may_assign(tx, current, by)
-        if to is not None:
-            _check_could_approve(tx, current, to, by, directory)
-        _assign(tx, current, to, by)
-        return tx.request(request_id) or current
+    while True:
+        found = find(store, request_id)
+        with store.writing(found.thread) as tx:
+            current = tx.request(request_id) or found
+            _check_may_assign(tx, current, by)
+            if to is not None:
+                _check_could_approve(tx, current, to, by, directory)
+            if _assign(tx, current, to, by):
+                return tx.request(request_id) or current
+        if current.status is not Status.PENDING:
+            raise too_late(current)
+        catch_up(store, request_id)  # its deadline passed, and nobody had looked
 
 
-def _assign(tx: Writing, request: Request, to: str | None, by: Principal) -> None:
+def _assign(tx: Writing, request: Request, to: str | None, by: Principal) -> bool:
     waits = request.status is Status.PENDING
     if waits and request.assignee == to:
-        return
+        return True
     if not tx.assign_request(request, to):
-        raise AlreadyDecided(
-            request.id, request.status.value, request.settled_by, request.settled_at
-        )
+        return False
     tx.record(
         Fact(
             kind="assigned",
@@ -73,6 +73,7 @@ def _assign(tx: Writing, request: Request, to: str | None, by: Principal) -> Non
                 said={"to": [to]},
             )
         )
+    return True
 
 
 def _check_may_assign(reading: Reading, request: Request, by: Principal) -> None:

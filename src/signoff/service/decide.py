@@ -13,6 +13,7 @@ from signoff.domain.errors import (
     AlreadyDecided,
     DecisionNotOffered,
     DigestMismatch,
+    NotAllowed,
     NotAuthenticated,
     RequestNotFound,
 )
@@ -77,7 +78,7 @@ def decide(store: Store, policy: Policy, request_id: str, ballot: Ballot) -> Req
         InvalidEdit: The edit doesn't fit the tool or the policy; the request waits on.
         AlreadyDecided: Somebody else, or the deadline, was faster.
     """
-    request = _find(store, request_id)
+    request = find(store, request_id)
     _check(store, request, ballot)
     while True:
         try:
@@ -86,9 +87,9 @@ def decide(store: Store, policy: Policy, request_id: str, ballot: Ballot) -> Req
             from signoff.service.overdue import catch_up  # noqa: PLC0415 - it settles, too
 
             catch_up(store, request_id)
-        request = _find(store, request_id)
+        request = find(store, request_id)
         if request.status is not Status.PENDING:
-            raise _too_late(request)
+            raise too_late(request)
 
 
 class _DeadlinePassed(Exception):
@@ -107,7 +108,7 @@ def _decide(store: Store, policy: Policy, request: Request, ballot: Ballot) -> R
         if _already_said(tx, current, ballot):
             return current
         if current.status is not Status.PENDING:
-            raise _too_late(current)
+            raise too_late(current)
         _check_digest(current, ballot)
         if isinstance(ballot.decision, Edit) and amended is None:
             raise DigestMismatch(request.id, ballot.digest)
@@ -126,12 +127,12 @@ def cancel(store: Store, request_id: str, *, by: Principal, reason: str) -> Requ
     """
     check_principal(by)
     check_texts({"reason": reason})
-    request = _find(store, request_id)
+    request = find(store, request_id)
     with store.writing(request.thread) as tx:
         current = tx.request(request_id) or request
         check_may_cancel(current, by)
         if not settle(tx, current, Status.CANCELLED, by=by, said={"reason": reason}):
-            raise _too_late(current)
+            raise too_late(current)
         return tx.request(request_id) or current
 
 
@@ -171,7 +172,12 @@ def settle(
     return True
 
 
-def _find(store: Store, request_id: str) -> Request:
+def find(store: Store, request_id: str) -> Request:
+    """The request as it is now.
+
+    Raises:
+        RequestNotFound: There is none.
+    """
     with store.reading() as reading:
         request = reading.request(request_id)
     if request is None:
@@ -203,9 +209,20 @@ def _check(store: Store, request: Request, ballot: Ballot) -> None:
     kind = ballot.decision.kind
     with store.reading() as reading:
         if not _has_voted(reading.votes(request.id), ballot):
-            _seat(reading, request, ballot)
+            _check_seat(reading, request, ballot)
     if kind not in request.terms.decisions:
         raise DecisionNotOffered(request.id, kind, request.terms.decisions)
+
+
+def _check_seat(reading: Reading, request: Request, ballot: Ballot) -> None:
+    try:
+        _seat(reading, request, ballot)
+    except NotAllowed:
+        # The votes are newer than the request: one of them may have settled it.
+        current = reading.request(request.id) or request
+        if request.status is Status.PENDING and current.status is not Status.PENDING:
+            raise too_late(current) from None
+        raise
 
 
 def _seat(reading: Reading, request: Request, ballot: Ballot) -> Seat:
@@ -260,7 +277,8 @@ def _already_edited(tx: Writing, request: Request, ballot: Ballot, edit: Edit) -
     return False
 
 
-def _too_late(request: Request) -> AlreadyDecided:
+def too_late(request: Request) -> AlreadyDecided:
+    """What the loser is told: how it ended, by whom and when."""
     return AlreadyDecided(
         request.id, request.status.value, request.settled_by, request.settled_at
     )

@@ -146,6 +146,16 @@ def _configure_postgresql(dbapi: DBAPIConnection, _entry: ConnectionPoolEntry) -
     dbapi.commit()
 
 
+def keep_none(engine: Engine) -> None:
+    """Close every connection, and from now on each that another thread gives back."""
+
+    def close(_dbapi: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        entry.close()
+
+    event.listen(engine, "checkin", close)
+    engine.dispose()
+
+
 def _forget_after_fork(engine: Engine) -> None:
     """A child must open connections of its own; two on one socket garble each other."""
     reference = weakref.ref(engine)

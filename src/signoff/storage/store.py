@@ -12,6 +12,7 @@ from signoff.ports import Outbox, Reading, Wakeup, Watch, Writing
 from signoff.storage import tables as t
 from signoff.storage.engine import (
     CLOCKS,
+    keep_none,
     make_engine,
     readers,
     shown_url,
@@ -113,9 +114,9 @@ class SqlStore(TurnsStore):
         return watch(self.engine)
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; one that is in use, when it is given back."""
         self.closed = True
-        self.engine.dispose()
+        keep_none(self.engine)
 
 
 def open_store(url: str, *, clock: Clock | None = None) -> SqlStore:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from langchain.agents import create_agent
@@ -25,7 +24,7 @@ from langchain_core.tools import tool
 from langgraph.types import Command, interrupt
 from pydantic import ValidationError
 
-from signoff import Approve, Edit, Policy, Principal, Reject, Signoff, deny
+from signoff import Approve, Edit, Policy, Principal, Reject, deny
 from signoff.domain.errors import (
     AlreadyDecided,
     InvalidEdit,
@@ -38,81 +37,22 @@ from signoff.langgraph import Runner
 from tests.langgraph.agents import (
     MARIA,
     call,
-    open_saver,
     said,
     turn,
 )
+from tests.langgraph.dropin.conftest import BOTH, TWO, MakeMoved
 from tests.langgraph.dropin.crash import paying
 from tests.langgraph.dropin.moved import (
     ANA,
     EVE,
     PERSON,
-    Moved,
-    moved_agent,
     pauses,
     whoever_runs,
 )
 from tests.support import ROOT, run_python
 
-PAY = [turn(call("pay", "c1", amount=10))]
-TWO = [turn(call("pay", "c1", amount=1), call("wire", "c2", amount=2))]
-BOTH = {"pay": True, "wire": True}
 YES = {"type": "approve"}
 NO = {"type": "reject", "message": "not now"}
-
-
-class MakeMoved(Protocol):
-    """Builds a moved agent."""
-
-    def __call__(
-        self,
-        turns: Sequence[AIMessage] = PAY,
-        *,
-        interrupt_on: Mapping[str, Any] = BOTH,
-        policy: Policy | None = None,
-        others: Sequence[AgentMiddleware] = (),
-        **more: Any,  # noqa: ANN401 - the middleware's own arguments
-    ) -> Moved: ...
-
-
-@pytest.fixture(params=["batched", "per_call"])
-def mode(request: pytest.FixtureRequest) -> str:
-    """Both of LangChain's ways of pausing."""
-    return str(request.param)
-
-
-@pytest.fixture
-async def moved(
-    mode: str, colour: str, database_url: str, tmp_path: Path
-) -> AsyncIterator[MakeMoved]:
-    """Makes moved agents, answered by Ana unless the test says otherwise."""
-    async with AsyncExitStack() as stack:
-        saver = await stack.enter_async_context(
-            open_saver(colour, database_url, tmp_path)
-        )
-
-        def make(
-            turns: Sequence[AIMessage] = PAY,
-            *,
-            interrupt_on: Mapping[str, Any] = BOTH,
-            policy: Policy | None = None,
-            others: Sequence[AgentMiddleware] = (),
-            **more: Any,  # noqa: ANN401 - the middleware's own arguments
-        ) -> Moved:
-            so = Signoff(database_url, policy=policy)
-            stack.callback(so.close)
-            return moved_agent(
-                so,
-                saver,
-                turns,
-                interrupt_on=interrupt_on,
-                mode=mode,
-                colour=colour,
-                others=others,
-                **{"resume_as": ANA, **more},
-            )
-
-        yield make
 
 
 SYNC = pytest.mark.parametrize("colour", ["sync"], indirect=True)
