@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import anyio.to_thread
 import pytest
+from sqlalchemy import event
 
 from signoff import Approve, Principal, Signoff, allow, reversible, review
 from signoff.domain.errors import (
@@ -31,6 +34,7 @@ from signoff.domain.principals import PrincipalKind
 from signoff.domain.undoing import Effect
 from signoff.service.propose import Asked
 from signoff.service.undos import LARGEST
+from signoff.storage import SqlStore
 from tests.conformance.harness import attempt, in_process, together
 from tests.conformance.outside import (
     ANN,
@@ -288,8 +292,8 @@ def test_what_a_later_one_needs_is_refused_or_cascades(
     first = created(so, world, 1, "issue-9")
     other = created(so, world, 2, "issue-10")
     world.set("7", title="old")
-    entry = begun(so, action("rename", 3, id="7", title="see issue-9", issue="issue-9"))
-    world.set("7", title="see issue-9")
+    entry = begun(so, action("rename", 3, id="7", title="x", issue="made-issue-9"))
+    world.set("7", title="x")
     so.finish(entry, "finish", result=b"", summary="", output={})
     with pytest.raises(DependentsInTheWay) as refused:
         so.undo_action(first.id, by=ANN)
@@ -302,6 +306,35 @@ def test_what_a_later_one_needs_is_refused_or_cascades(
     assert [one.id for one in run.done] == [entry.id, first.id]
     assert world.get("issue-9") is None
     assert so.entry(other.id).state is EntryState.DONE
+
+
+@pytest.mark.row("C12")
+@pytest.mark.parametrize(
+    ("output", "args", "needed"),
+    [
+        ({"id": 7}, {"issue_id": 7}, True),
+        ({"id": 7}, {"issue_ids": ["7"]}, True),
+        ({"issueId": "T-77"}, {"text": ["about", "T-77"]}, True),
+        ([{"key": "abcd"}], {"where": {"then": "abcd"}}, True),
+        ({"id": 7}, {"amount": 7}, False),
+        ({"id": "7"}, {"text": "7"}, False),
+        ({"count": 7}, {"issue_id": 7}, False),
+        ({"id": True}, {"issue_id": True}, False),
+        ({"id": "given"}, {"issue_id": "given"}, False),
+        ("made 7", {"issue_id": 7}, False),
+    ],
+)
+def test_a_need_is_inferred_from_ids_that_were_made(
+    so: Signoff, output: object, args: dict[str, object], *, needed: bool
+) -> None:
+    first = begun(so, action("read", 1, what="given"))
+    so.finish(first, "finish", result=b"", summary="", output=output)
+    later = begun(so, action("read", 2, **args))
+    so.finish(later, "finish", result=b"", summary="", output=None)
+    found = [one.entry.id for one in so.dependents(first.id)]
+    assert found == ([later.id] if needed else [])
+    plan = so.undo_plan(since=first.id, only_dependents=True)
+    assert len(plan.steps) == 1 + needed
 
 
 @pytest.mark.row("C12")
@@ -454,6 +487,47 @@ def test_an_undo_is_not_undone(so: Signoff, world: World) -> None:
     again = so.propose(action("rename", 2, id="7", title="new"), Asked())
     assert again.request is not None
     assert entry.id in (again.request.note or "")
+
+
+def _frozen_in_its_undo(url: str, file: Path, entry: str) -> None:
+    def inverse(world: World, effect: Effect) -> None:
+        world.put("frozen", {"pid": os.getpid()})
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    with opened(url, World(file), how=Handling(inverse)) as so:
+        so.undo_action(entry, by=ANN)
+
+
+@pytest.mark.row("C24")
+def test_a_frozen_process_that_comes_back_is_fenced_off(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    entry = renamed(so, world)
+    args = database_url, world.file, entry.id
+    frozen = processes().Process(target=_frozen_in_its_undo, args=args)
+    frozen.start()
+    wait_until(lambda: world.get("frozen"), "it froze")
+    with opened(database_url, world, ahead=timedelta(minutes=2)) as other:
+        assert other.run_due() >= 1
+        assert other.entry(entry.id).state is EntryState.UNDONE
+    assert frozen.pid is not None
+    os.kill(frozen.pid, signal.SIGCONT)
+    frozen.join(60)
+    ended = so.entry(entry.id)
+    assert (ended.state, ended.undo_attempt) == (EntryState.UNDONE, 2)
+    assert world.count("inverse") == 1
+    with so.store.reading() as reading:
+        kinds = [event.fact.kind for event in reading.events("t1")]
+    assert kinds.count("undone") == 1
+    assert "late_undo" in kinds
+
+
+def test_journaling_is_two_commits(so: Signoff, world: World) -> None:
+    commits = list[object]()
+    assert isinstance(so.store, SqlStore)
+    event.listen(so.store.engine, "commit", commits.append)
+    renamed(so, world)
+    assert len(commits) == 2
 
 
 @pytest.mark.row("C24")

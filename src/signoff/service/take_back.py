@@ -33,10 +33,10 @@ from signoff.domain.undoing import (
     agent_notice_id,
     blocks,
     conflicts,
-    identifiers,
     is_back,
     left_over,
-    scalars,
+    made_ids,
+    mentions,
 )
 from signoff.ports import Reading, Store, Writing
 from signoff.service.decide import check_principal
@@ -150,14 +150,14 @@ def check_may_undo(entry: Entry, wish: Wish) -> None:
 def dependents(reading: Reading, entry: Entry) -> tuple[Dependent, ...]:
     """What came later, stands, and needs an entry; the newest first."""
     declared = {one.entry_id for one in reading.dependents(entry.id)}
-    ids = identifiers(entry.output)
+    ids = made_ids(entry)
     if not declared and not ids:
         return ()
     found = []
     for later in reading.entries_after(entry.thread, entry.seq):
         if later.id in declared:
             found.append(Dependent(entry=later, how=Dependence.DECLARED))
-        elif not ids.isdisjoint(scalars(later.args)):
+        elif not ids.isdisjoint(mentions(later)):
             found.append(Dependent(entry=later, how=Dependence.PROBABLE))
     return tuple(reversed(found))
 
