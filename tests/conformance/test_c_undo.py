@@ -231,6 +231,21 @@ def test_killed_while_undoing_another_process_goes_on(
     assert keys == ([] if after else [f"undo:{entry.action_id}"])
 
 
+def test_what_one_process_admits_another_carries_out(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    entry = renamed(so, world)
+    bare = Signoff(database_url)
+    admitted = bare.undo_action(entry.id, by=ANN)
+    assert admitted.state is EntryState.UNDOING
+    assert bare.run_due() == 0
+    assert bare.next_due() != 0  # it doesn't keep itself busy with it
+    bare.close()
+    with opened(database_url, world, ahead=HOUR) as late:  # in time, ends after it
+        assert late.run_due() >= 1
+        assert late.entry(entry.id).state is EntryState.UNDONE
+
+
 @pytest.mark.row("C8")
 def test_a_multi_step_inverse_goes_on_where_it_failed(
     so: Signoff, world: World
