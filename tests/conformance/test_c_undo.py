@@ -16,7 +16,16 @@ import anyio.to_thread
 import pytest
 from sqlalchemy import event
 
-from signoff import Approve, Principal, Signoff, allow, reversible, review
+from signoff import (
+    Approve,
+    Principal,
+    Signoff,
+    Verdict,
+    allow,
+    deny,
+    reversible,
+    review,
+)
 from signoff.domain.errors import (
     AlreadyUndone,
     DependentsInTheWay,
@@ -154,6 +163,39 @@ def test_an_undo_and_the_finalizer_have_one_winner(
         assert world.count("inverse") == (ends[0] is None)
 
 
+def _race(url: str, file: Path, entry: str, start: Barrier, undoing: bool) -> None:  # noqa: FBT001
+    rule = reversible("*", window="2s")
+    with opened(url, World(file), rule, ahead=timedelta(seconds=1.9)) as so:
+        start.wait(60)
+        if undoing:
+            attempt(partial(so.undo_action, entry, by=ANN))
+        else:
+            wait_until(so.run_due, "the window closes, or is gone", timeout=3)
+
+
+@pytest.mark.row("C5", "I7")
+def test_processes_at_the_end_of_a_window_have_one_winner(
+    database_url: str, world: World
+) -> None:
+    with opened(database_url, world, reversible("*", window="2s")) as so:
+        entry = renamed(so, world)
+        start = processes().Barrier(4)
+        racers = [
+            processes().Process(
+                target=_race, args=(database_url, world.file, entry.id, start, undoing)
+            )
+            for undoing in (True, False, True, False)
+        ]
+        for one in racers:
+            one.start()
+        for one in racers:
+            one.join(60)
+        state = so.entry(entry.id).state
+        assert state in {EntryState.UNDONE, EntryState.FINAL}
+        assert world.count("inverse") == (state is EntryState.UNDONE)
+        assert so.audit().holds
+
+
 def _killed_while_undoing(url: str, file: Path, entry: str, after: bool) -> None:  # noqa: FBT001
     def inverse(world: World, effect: Effect) -> None:
         if after:
@@ -187,6 +229,21 @@ def test_killed_while_undoing_another_process_goes_on(
         assert other.entry(entry.id).state is EntryState.UNDONE
     assert world.count("inverse") == 1
     assert keys == ([] if after else [f"undo:{entry.action_id}"])
+
+
+def test_what_one_process_admits_another_carries_out(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    entry = renamed(so, world)
+    bare = Signoff(database_url)
+    admitted = bare.undo_action(entry.id, by=ANN)
+    assert admitted.state is EntryState.UNDOING
+    assert bare.run_due() == 0
+    assert bare.next_due() != 0  # it doesn't keep itself busy with it
+    bare.close()
+    with opened(database_url, world, ahead=HOUR) as late:  # in time, ends after it
+        assert late.run_due() >= 1
+        assert late.entry(entry.id).state is EntryState.UNDONE
 
 
 @pytest.mark.row("C8")
@@ -528,6 +585,32 @@ def test_journaling_is_two_commits(so: Signoff, world: World) -> None:
     event.listen(so.store.engine, "commit", commits.append)
     renamed(so, world)
     assert len(commits) == 2
+
+
+@pytest.mark.row("C18")
+def test_what_was_undone_asks_whatever_the_policy_says(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    entry = renamed(so, world)
+    so.undo_action(entry.id, by=ANN)
+    again = action("rename", 2, id="7", title="another")
+    other = action("rename", 3, id="8", title="new")
+    with opened(database_url, world, allow("*")) as freer:
+        request = freer.propose(again, Asked()).request
+        assert request is not None
+        assert "took the same back" in (request.note or "")
+        assert freer.propose(other, Asked()).request is None
+    with opened(database_url, world, deny("*")) as stricter:
+        denied = stricter.propose(action("rename", 4, id="7", title="x"), Asked())
+        assert denied.verdict is Verdict.DENY
+    kinds = [event.fact.kind for event in so.history(entry.id)]
+    assert kinds == [
+        "started",
+        "finished",
+        "undo_admitted",
+        "undo_started",
+        "undone",
+    ]
 
 
 @pytest.mark.row("C24")

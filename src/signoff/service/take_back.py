@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from signoff.domain.actions import check_texts
@@ -367,9 +367,11 @@ def run_due(store: Store, undos: Undos, desk: Desk, limit: int) -> int:
         return 0
     with store.reading() as reading:
         found: Sequence[Entry] = reading.undos_due(undos.tools, limit)
+    done = 0
     for entry in found:
         try:
-            carry_out(store, undos, replace(entry), desk)
+            carry_out(store, undos, entry, desk)
+            done += 1
         except SignoffError:
             log.exception("the undo of %s waits", entry.id)
-    return len(found)
+    return done
