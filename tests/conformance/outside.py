@@ -171,6 +171,6 @@ def created(so: Signoff, world: World, number: int, name: str) -> Entry:
     """A creation that was done."""
     entry = begun(so, action("create", number, id=name))
     world.put(name, {"uid": number}, "created")
-    output = {"issue_id": name}
+    output = {"issue_id": f"made-{name}"}
     assert so.finish(entry, "finish", result=b"r", summary="made", output=output)
     return so.entry(entry.id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +14,18 @@ from pathlib import Path
 
 import anyio.to_thread
 import pytest
+from sqlalchemy import event
 
-from signoff import Approve, Principal, Signoff, allow, reversible, review
+from signoff import (
+    Approve,
+    Principal,
+    Signoff,
+    Verdict,
+    allow,
+    deny,
+    reversible,
+    review,
+)
 from signoff.domain.errors import (
     AlreadyUndone,
     DependentsInTheWay,
@@ -30,6 +42,8 @@ from signoff.domain.journal import EntryState
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.undoing import Effect
 from signoff.service.propose import Asked
+from signoff.service.undos import LARGEST
+from signoff.storage import SqlStore
 from tests.conformance.harness import attempt, in_process, together
 from tests.conformance.outside import (
     ANN,
@@ -149,6 +163,39 @@ def test_an_undo_and_the_finalizer_have_one_winner(
         assert world.count("inverse") == (ends[0] is None)
 
 
+def _race(url: str, file: Path, entry: str, start: Barrier, undoing: bool) -> None:  # noqa: FBT001
+    rule = reversible("*", window="2s")
+    with opened(url, World(file), rule, ahead=timedelta(seconds=1.9)) as so:
+        start.wait(60)
+        if undoing:
+            attempt(partial(so.undo_action, entry, by=ANN))
+        else:
+            wait_until(so.run_due, "the window closes, or is gone", timeout=3)
+
+
+@pytest.mark.row("C5", "I7")
+def test_processes_at_the_end_of_a_window_have_one_winner(
+    database_url: str, world: World
+) -> None:
+    with opened(database_url, world, reversible("*", window="2s")) as so:
+        entry = renamed(so, world)
+        start = processes().Barrier(4)
+        racers = [
+            processes().Process(
+                target=_race, args=(database_url, world.file, entry.id, start, undoing)
+            )
+            for undoing in (True, False, True, False)
+        ]
+        for one in racers:
+            one.start()
+        for one in racers:
+            one.join(60)
+        state = so.entry(entry.id).state
+        assert state in {EntryState.UNDONE, EntryState.FINAL}
+        assert world.count("inverse") == (state is EntryState.UNDONE)
+        assert so.audit().holds
+
+
 def _killed_while_undoing(url: str, file: Path, entry: str, after: bool) -> None:  # noqa: FBT001
     def inverse(world: World, effect: Effect) -> None:
         if after:
@@ -182,6 +229,21 @@ def test_killed_while_undoing_another_process_goes_on(
         assert other.entry(entry.id).state is EntryState.UNDONE
     assert world.count("inverse") == 1
     assert keys == ([] if after else [f"undo:{entry.action_id}"])
+
+
+def test_what_one_process_admits_another_carries_out(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    entry = renamed(so, world)
+    bare = Signoff(database_url)
+    admitted = bare.undo_action(entry.id, by=ANN)
+    assert admitted.state is EntryState.UNDOING
+    assert bare.run_due() == 0
+    assert bare.next_due() != 0  # it doesn't keep itself busy with it
+    bare.close()
+    with opened(database_url, world, ahead=HOUR) as late:  # in time, ends after it
+        assert late.run_due() >= 1
+        assert late.entry(entry.id).state is EntryState.UNDONE
 
 
 @pytest.mark.row("C8")
@@ -287,8 +349,8 @@ def test_what_a_later_one_needs_is_refused_or_cascades(
     first = created(so, world, 1, "issue-9")
     other = created(so, world, 2, "issue-10")
     world.set("7", title="old")
-    entry = begun(so, action("rename", 3, id="7", title="see issue-9", issue="issue-9"))
-    world.set("7", title="see issue-9")
+    entry = begun(so, action("rename", 3, id="7", title="x", issue="made-issue-9"))
+    world.set("7", title="x")
     so.finish(entry, "finish", result=b"", summary="", output={})
     with pytest.raises(DependentsInTheWay) as refused:
         so.undo_action(first.id, by=ANN)
@@ -301,6 +363,35 @@ def test_what_a_later_one_needs_is_refused_or_cascades(
     assert [one.id for one in run.done] == [entry.id, first.id]
     assert world.get("issue-9") is None
     assert so.entry(other.id).state is EntryState.DONE
+
+
+@pytest.mark.row("C12")
+@pytest.mark.parametrize(
+    ("output", "args", "needed"),
+    [
+        ({"id": 7}, {"issue_id": 7}, True),
+        ({"id": 7}, {"issue_ids": ["7"]}, True),
+        ({"issueId": "T-77"}, {"text": ["about", "T-77"]}, True),
+        ([{"key": "abcd"}], {"where": {"then": "abcd"}}, True),
+        ({"id": 7}, {"amount": 7}, False),
+        ({"id": "7"}, {"text": "7"}, False),
+        ({"count": 7}, {"issue_id": 7}, False),
+        ({"id": True}, {"issue_id": True}, False),
+        ({"id": "given"}, {"issue_id": "given"}, False),
+        ("made 7", {"issue_id": 7}, False),
+    ],
+)
+def test_a_need_is_inferred_from_ids_that_were_made(
+    so: Signoff, output: object, args: dict[str, object], *, needed: bool
+) -> None:
+    first = begun(so, action("read", 1, what="given"))
+    so.finish(first, "finish", result=b"", summary="", output=output)
+    later = begun(so, action("read", 2, **args))
+    so.finish(later, "finish", result=b"", summary="", output=None)
+    found = [one.entry.id for one in so.dependents(first.id)]
+    assert found == ([later.id] if needed else [])
+    plan = so.undo_plan(since=first.id, only_dependents=True)
+    assert len(plan.steps) == 1 + needed
 
 
 @pytest.mark.row("C12")
@@ -455,6 +546,73 @@ def test_an_undo_is_not_undone(so: Signoff, world: World) -> None:
     assert entry.id in (again.request.note or "")
 
 
+def _frozen_in_its_undo(url: str, file: Path, entry: str) -> None:
+    def inverse(world: World, effect: Effect) -> None:
+        world.put("frozen", {"pid": os.getpid()})
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    with opened(url, World(file), how=Handling(inverse)) as so:
+        so.undo_action(entry, by=ANN)
+
+
+@pytest.mark.row("C24")
+def test_a_frozen_process_that_comes_back_is_fenced_off(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    entry = renamed(so, world)
+    args = database_url, world.file, entry.id
+    frozen = processes().Process(target=_frozen_in_its_undo, args=args)
+    frozen.start()
+    wait_until(lambda: world.get("frozen"), "it froze")
+    with opened(database_url, world, ahead=timedelta(minutes=2)) as other:
+        assert other.run_due() >= 1
+        assert other.entry(entry.id).state is EntryState.UNDONE
+    assert frozen.pid is not None
+    os.kill(frozen.pid, signal.SIGCONT)
+    frozen.join(60)
+    ended = so.entry(entry.id)
+    assert (ended.state, ended.undo_attempt) == (EntryState.UNDONE, 2)
+    assert world.count("inverse") == 1
+    with so.store.reading() as reading:
+        kinds = [event.fact.kind for event in reading.events("t1")]
+    assert kinds.count("undone") == 1
+    assert "late_undo" in kinds
+
+
+def test_journaling_is_two_commits(so: Signoff, world: World) -> None:
+    commits = list[object]()
+    assert isinstance(so.store, SqlStore)
+    event.listen(so.store.engine, "commit", commits.append)
+    renamed(so, world)
+    assert len(commits) == 2
+
+
+@pytest.mark.row("C18")
+def test_what_was_undone_asks_whatever_the_policy_says(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    entry = renamed(so, world)
+    so.undo_action(entry.id, by=ANN)
+    again = action("rename", 2, id="7", title="another")
+    other = action("rename", 3, id="8", title="new")
+    with opened(database_url, world, allow("*")) as freer:
+        request = freer.propose(again, Asked()).request
+        assert request is not None
+        assert "took the same back" in (request.note or "")
+        assert freer.propose(other, Asked()).request is None
+    with opened(database_url, world, deny("*")) as stricter:
+        denied = stricter.propose(action("rename", 4, id="7", title="x"), Asked())
+        assert denied.verdict is Verdict.DENY
+    kinds = [event.fact.kind for event in so.history(entry.id)]
+    assert kinds == [
+        "started",
+        "finished",
+        "undo_admitted",
+        "undo_started",
+        "undone",
+    ]
+
+
 @pytest.mark.row("C24")
 def test_a_handler_that_hangs_is_given_up_and_what_it_says_late_is_noted(
     so: Signoff, world: World
@@ -546,13 +704,15 @@ def test_undoing_a_thread_grows_linearly(database_url: str, world: World) -> Non
         (float("nan"), "not a JSON number"),
         (2**53, "beyond 2^53"),
         ({"a": b"x"}, "bytes is not JSON"),
-        ("x" * 10_000_001, "of 10,000,000 bytes"),
+        (LARGEST, f"of {LARGEST:,} bytes"),
     ],
 )
 def test_what_cannot_be_kept_is_asked_before_the_effect(
     so: Signoff, captured: object, told: str
 ) -> None:
-    @so.undo("read", capture=lambda _args: captured)
+    kept = "x" * LARGEST if captured == LARGEST else captured
+
+    @so.undo("read", capture=lambda _args: kept)
     def read(effect: Effect) -> None:
         raise AssertionError("it must not be offered")
 

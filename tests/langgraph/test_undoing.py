@@ -1,18 +1,25 @@
 """Reversible calls in a real agent: they run at once, and the agent learns of undos."""
 
+import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import tools_condition
 
 from signoff import Approve, Signoff, reversible, review
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.undoing import Effect, Happened
+from signoff.langgraph import guard_tools, notices
 from signoff.testing import MovableClock
-from tests.langgraph.agents import MARIA, Bench, call, said, turn
+from tests.langgraph.agents import MARIA, Bench, Scripted, call, said, turn
 from tests.langgraph.conftest import MakeBench
 
 
@@ -251,3 +258,45 @@ async def test_an_approved_repetition_is_a_plain_call(bench: MakeBench) -> None:
     agent.decide(Approve())
     await agent.resume()
     assert desk.titles["7"] == "new"
+
+
+@pytest.mark.row("C19", "I9")
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_node_tells_a_graph_that_was_built_by_hand(
+    database_url: str, *, is_async: bool
+) -> None:
+    desk, model = Desk(), Scripted(turns=[turn(RENAME)])
+    with closing(Signoff(database_url, policy=RULES)) as so:
+        desk.on(so)
+
+        def think(state: MessagesState) -> dict[str, Any]:
+            return {"messages": [model.invoke(state["messages"])]}
+
+        builder = StateGraph(MessagesState)
+        builder.add_node("notices", notices(so))
+        builder.add_node("model", think)
+        builder.add_node("tools", guard_tools(so, desk.tools()))
+        builder.add_edge(START, "notices")
+        builder.add_edge("notices", "model")
+        builder.add_conditional_edges("model", tools_condition)
+        builder.add_edge("tools", "notices")
+        graph = builder.compile(checkpointer=InMemorySaver())
+        config: RunnableConfig = {"configurable": {"thread_id": "t1"}}
+
+        async def say(text: str) -> list[BaseMessage]:
+            sent: Any = {"messages": [HumanMessage(text)]}
+            if is_async:
+                outcome = await graph.ainvoke(sent, config)
+            else:
+                outcome = await asyncio.to_thread(graph.invoke, sent, config)
+            found: list[BaseMessage] = outcome["messages"]
+            return found
+
+        await say("go")
+        (entry,) = so.journal(thread="t1")
+        so.undo_action(entry.id, by=MARIA)
+        for _ in range(2):
+            conversation = await say("and now?")
+            assert len(notes(conversation)) == 1
+            assert in_order(conversation)
+        assert so.agent_notices("t1") == []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from signoff.domain.journal import Entry, EntryKind, EntryState
-from signoff.domain.undoing import Change, Dependent, blocks
+from signoff.domain.journal import Entry, EntryState
+from signoff.domain.undoing import Change, Dependent, blocks, changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +87,9 @@ def in_the_way(entry: Entry, now: int) -> str | None:
 
 
 def counts(entry: Entry) -> bool:
-    """Whether an entry has a place in a plan: it may have changed something.
-
-    A plain call without a request was allowed without a question, and a held one has
-    had no effect.
-    """
-    if entry.state in {EntryState.HELD, EntryState.PREPARED}:
-        return False
-    return entry.kind is not EntryKind.PLAIN or entry.request_id is not None
+    """Whether an entry has a place in a plan: it may have changed something by now."""
+    waits = entry.state in {EntryState.HELD, EntryState.PREPARED}
+    return not waits and changes(entry)
 
 
 def newest_first(entries: Iterable[Entry]) -> Sequence[Entry]:

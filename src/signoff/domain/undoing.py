@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -308,43 +308,56 @@ class Dependent:
     how: Dependence
 
 
-_ID_KEYS: Final = re.compile(r"(^|.*[_-])(id|key|uuid|ref|number)$|.*[a-z](Id|ID|Key)$")
+_NAMED: Final = re.compile(
+    r"(^|.*[_-])(id|key|uuid|ref|number)s?$|.*[a-z](Id|ID|Key|Uuid|Ref|Number)s?$"
+)
+_TELLING: Final = 4
+"""From how many characters on a text means something under any name."""
 
 
-def identifiers(output: object) -> frozenset[str]:
-    """The ids in a result: what stands under a name such as `id` or `issue_id`."""
-    found = set[str]()
-    _collect(output, named=False, into=found)
-    return frozenset(found)
+def made_ids(entry: Entry) -> frozenset[str]:
+    """The ids that an effect made: in its result under a name such as `issue_id`.
+
+    One that it was given is only echoed: two changes of a ticket don't need each other.
+    """
+    given = {text for text, _, _ in _leaves(entry.args)}
+    return frozenset(
+        text for text, named, _ in _leaves(entry.output) if named and text not in given
+    )
 
 
-def _collect(value: object, *, named: bool, into: set[str]) -> None:
+def mentions(entry: Entry) -> frozenset[str]:
+    """What in the arguments of a call may be an id; nothing in those of a read.
+
+    A number or a short text is one under such a name only: 7 dollars aren't ticket 7.
+    """
+    if not changes(entry):
+        return frozenset()
+    return frozenset(
+        text
+        for text, named, is_text in _leaves(entry.args)
+        if named or (is_text and len(text) >= _TELLING)
+    )
+
+
+def _leaves(value: object, *, named: bool = False) -> Iterator[tuple[str, bool, bool]]:
+    """Every text and whole number, with whether its name is that of an id."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            _collect(item, named=_ID_KEYS.fullmatch(str(key)) is not None, into=into)
+            yield from _leaves(item, named=_NAMED.fullmatch(str(key)) is not None)
     elif isinstance(value, list | tuple):
         for item in value:
-            _collect(item, named=named, into=into)
-    elif named and isinstance(value, int | str) and not isinstance(value, bool):
-        into.add(str(value))
-
-
-def scalars(value: object) -> frozenset[str]:
-    """Every text and whole number in arguments, as texts."""
-    found = set[str]()
-    _leaves(value, found)
-    return frozenset(found)
-
-
-def _leaves(value: object, into: set[str]) -> None:
-    if isinstance(value, Mapping):
-        for item in value.values():
-            _leaves(item, into)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _leaves(item, into)
+            yield from _leaves(item, named=named)
     elif isinstance(value, int | str) and not isinstance(value, bool):
-        into.add(str(value))
+        yield str(value), named, isinstance(value, str)
+
+
+def changes(entry: Entry) -> bool:
+    """Whether an entry may have changed something.
+
+    A plain call without a request was allowed without a question, as reads are.
+    """
+    return entry.kind is not EntryKind.PLAIN or entry.request_id is not None
 
 
 def blocks(entry: Entry, now: int) -> str | None:

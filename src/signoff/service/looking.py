@@ -59,7 +59,15 @@ class Looking(Core):
             return reading.votes(request_id)
 
     def history(self, request_id: str) -> Sequence[Event]:
-        """Everything that happened about a request and its effect, oldest first."""
+        """Everything that happened about a request and its effect, oldest first.
+
+        Or about an effect alone, by its entry's id.
+        """
+        with self.store.reading() as reading:
+            entry = reading.entry(request_id)
+            if entry is not None:
+                about = (entry.request_id or entry.id, entry.action_id, entry.id)
+                return reading.events_about(entry.thread, about)
         request = self.get(request_id)
         about = (request.id, request.action_id, entry_id(request.action_id))
         with self.store.reading() as reading:

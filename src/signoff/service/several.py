@@ -19,8 +19,8 @@ from signoff.domain.undoing import (
     Dependence,
     Dependent,
     conflicts,
-    identifiers,
-    scalars,
+    made_ids,
+    mentions,
 )
 from signoff.ports import Reading, Store
 from signoff.service.undos import (
@@ -139,9 +139,7 @@ def _needs(
     found: dict[str, tuple[Dependent, ...]] = {}
     for entry in entries:
         said = declared.get(entry.id, set())
-        likely = {
-            one for text in scalars(entry.args) for one in made.get(text, ())
-        } - said
+        likely = {one for text in mentions(entry) for one in made.get(text, ())} - said
         found[entry.id] = (
             *(
                 Dependent(entry=by_id[one], how=Dependence.DECLARED)
@@ -152,7 +150,7 @@ def _needs(
                 for one in sorted(likely)
             ),
         )
-        for text in identifiers(entry.output):
+        for text in made_ids(entry):
             made.setdefault(text, []).append(entry.id)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from signoff.domain.actions import check_texts
@@ -33,10 +33,10 @@ from signoff.domain.undoing import (
     agent_notice_id,
     blocks,
     conflicts,
-    identifiers,
     is_back,
     left_over,
-    scalars,
+    made_ids,
+    mentions,
 )
 from signoff.ports import Reading, Store, Writing
 from signoff.service.decide import check_principal
@@ -150,14 +150,14 @@ def check_may_undo(entry: Entry, wish: Wish) -> None:
 def dependents(reading: Reading, entry: Entry) -> tuple[Dependent, ...]:
     """What came later, stands, and needs an entry; the newest first."""
     declared = {one.entry_id for one in reading.dependents(entry.id)}
-    ids = identifiers(entry.output)
+    ids = made_ids(entry)
     if not declared and not ids:
         return ()
     found = []
     for later in reading.entries_after(entry.thread, entry.seq):
         if later.id in declared:
             found.append(Dependent(entry=later, how=Dependence.DECLARED))
-        elif not ids.isdisjoint(scalars(later.args)):
+        elif not ids.isdisjoint(mentions(later)):
             found.append(Dependent(entry=later, how=Dependence.PROBABLE))
     return tuple(reversed(found))
 
@@ -367,9 +367,11 @@ def run_due(store: Store, undos: Undos, desk: Desk, limit: int) -> int:
         return 0
     with store.reading() as reading:
         found: Sequence[Entry] = reading.undos_due(undos.tools, limit)
+    done = 0
     for entry in found:
         try:
-            carry_out(store, undos, replace(entry), desk)
+            carry_out(store, undos, entry, desk)
+            done += 1
         except SignoffError:
             log.exception("the undo of %s waits", entry.id)
-    return len(found)
+    return done

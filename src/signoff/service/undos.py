@@ -112,7 +112,9 @@ class Undos:
         """
         try:
             return self.keeping.keep_parts(entry, *names)
-        except (CannotCapture, PayloadRefused) as error:
+        except CannotCapture as error:
+            raise HandlerFailed(f"{error.what} {error.reason}") from error
+        except PayloadRefused as error:
             raise HandlerFailed(str(error)) from error
 
     def read(self, entry: Entry) -> Entry:
@@ -219,7 +221,7 @@ def call(
     except HandlerFailed:
         raise
     except CannotCapture as error:
-        raise HandlerFailed(str(error)) from error
+        raise HandlerFailed(f"{error.what} {error.reason}") from error
     except Exception as error:
         raise HandlerFailed(f"{name} raised {_said(error)}") from error
 

@@ -1,4 +1,4 @@
-"""Undos for tools that change rows; their limits are in docs."""
+"""Undos for tools that change rows; docs/undo.md has their limits."""
 
 from __future__ import annotations
 
