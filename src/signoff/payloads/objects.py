@@ -38,6 +38,8 @@ class ObjectPayloads:
 
     def purge(self, owner: str) -> None:
         """Remove everything of an owner; nothing, if there is nothing."""
+        # Some remember listings, and another process may have put something there.
+        self._files.invalidate_cache(self._home(owner))
         with suppress(FileNotFoundError):
             self._files.rm(self._home(owner), recursive=True)
 

@@ -1,4 +1,4 @@
-"""Undos for tools that write, move and delete files; docs/undo.md has their limits."""
+"""Undos for tools that write, move and delete files; their limits are in docs."""
 
 from __future__ import annotations
 

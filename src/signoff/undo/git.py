@@ -1,4 +1,4 @@
-"""Undos for tools that commit and push; docs/undo.md has their limits."""
+"""Undos for tools that commit and push; their limits are in docs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Undos for tools that call HTTP services; docs/undo.md has their limits."""
+"""Undos for tools that call HTTP services; their limits are in docs."""
 
 from __future__ import annotations
 

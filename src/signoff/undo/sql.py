@@ -1,4 +1,4 @@
-"""Undos for tools that change rows; docs/undo.md has their limits."""
+"""Undos for tools that change rows; their limits are in docs."""
 
 from __future__ import annotations
 
