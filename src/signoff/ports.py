@@ -12,6 +12,8 @@ from signoff.domain.advice import Counts, Judged
 from signoff.domain.delegations import Delegation, Lent
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Event, Fact
+from signoff.domain.lists import Filter as Filter  # noqa: PLC0414 - of the ports
+from signoff.domain.lists import Page as Page  # noqa: PLC0414 - of the ports
 from signoff.domain.notices import Delivery, DeliveryState, Message, Notice, Posted
 from signoff.domain.pauses import Pause
 from signoff.domain.principals import Principal, Token
@@ -144,36 +146,6 @@ class Stalled:
     thread: str
     agent: str | None
     tool: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which requests to list; None means any.
-
-    Attributes:
-        order: `deadline`, `newest` or `risk`.
-        cursor: Where the last page ended, from `Page.next`.
-        limit: At most 200.
-    """
-
-    status: Status | None = Status.PENDING
-    thread: str | None = None
-    agent: str | None = None
-    tool: str | None = None
-    team: str | None = None
-    risk: str | None = None
-    assignee: str | None = None
-    order: str = "deadline"
-    cursor: str | None = None
-    limit: int = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A page of requests, and the cursor of the next one, if there is one."""
-
-    requests: tuple[Request, ...]
-    next: str | None
 
 
 class Reading(Protocol):

@@ -163,7 +163,7 @@ def test_an_undo_and_the_finalizer_have_one_winner(
         assert world.count("inverse") == (ends[0] is None)
 
 
-def _race(url: str, file: Path, entry: str, start: Barrier, undoing: bool) -> None:  # noqa: FBT001
+def _race(url: str, file: Path, entry: str, start: Barrier, undoing: bool) -> None:  # noqa: FBT001 - given by position to a process
     rule = reversible("*", window="2s")
     with opened(url, World(file), rule, ahead=timedelta(seconds=1.9)) as so:
         start.wait(60)
@@ -196,7 +196,7 @@ def test_processes_at_the_end_of_a_window_have_one_winner(
         assert so.audit().holds
 
 
-def _killed_while_undoing(url: str, file: Path, entry: str, after: bool) -> None:  # noqa: FBT001
+def _killed_while_undoing(url: str, file: Path, entry: str, after: bool) -> None:  # noqa: FBT001 - given by position to a process
     def inverse(world: World, effect: Effect) -> None:
         if after:
             rename_back(world, effect)

@@ -40,7 +40,7 @@ def world(tmp_path: Path) -> World:
     return made
 
 
-def _killed(url: str, file: Path, after: bool, probe: bool) -> None:  # noqa: FBT001
+def _killed(url: str, file: Path, after: bool, probe: bool) -> None:  # noqa: FBT001 - given by position to a process
     world = World(file)
     with opened(url, world, how=Handling(probe=probe)) as so:
         begun(so, RENAME)
@@ -58,7 +58,7 @@ def entry_id(so: Signoff) -> str:
 def test_killed_before_the_effect_a_probe_finds_nothing(
     database_url: str, world: World
 ) -> None:
-    assert in_process(_killed, database_url, world.file, False, True) == KILLED  # noqa: FBT003
+    assert in_process(_killed, database_url, world.file, False, True) == KILLED  # noqa: FBT003 - as above
     with opened(database_url, world, how=PROBE, ahead=LAPSED) as so:
         while so.run_due():
             pass
@@ -76,7 +76,7 @@ def test_killed_before_the_effect_a_probe_finds_nothing(
 def test_killed_after_the_effect_a_probe_finds_it_and_it_can_be_undone(
     database_url: str, world: World
 ) -> None:
-    assert in_process(_killed, database_url, world.file, True, True) == KILLED  # noqa: FBT003
+    assert in_process(_killed, database_url, world.file, True, True) == KILLED  # noqa: FBT003 - as above
     with opened(database_url, world, how=PROBE, ahead=LAPSED) as so:
         assert so.run_due() >= 1
         entry = so.entry(entry_id(so))
@@ -92,7 +92,7 @@ def test_killed_after_the_effect_a_probe_finds_it_and_it_can_be_undone(
 def test_without_a_probe_a_person_says_what_happened(
     database_url: str, world: World
 ) -> None:
-    assert in_process(_killed, database_url, world.file, True, False) == KILLED  # noqa: FBT003
+    assert in_process(_killed, database_url, world.file, True, False) == KILLED  # noqa: FBT003 - as above
     with opened(database_url, world, ahead=LAPSED) as so:
         while so.run_due():
             pass
@@ -117,7 +117,7 @@ def test_without_a_probe_a_person_says_what_happened(
 def test_a_person_lets_it_be_tried_again_with_the_same_key(
     database_url: str, world: World
 ) -> None:
-    assert in_process(_killed, database_url, world.file, False, False) == KILLED  # noqa: FBT003
+    assert in_process(_killed, database_url, world.file, False, False) == KILLED  # noqa: FBT003 - as above
     with opened(database_url, world, ahead=LAPSED) as so:
         while so.run_due():
             pass
