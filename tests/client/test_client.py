@@ -34,6 +34,10 @@ SAMPLES: dict[str, object] = {
     "float | None": 1.5,
     "tuple[str, ...] | None": ("finance",),
     "tuple[str, ...]": ("one", "two"),
+    "tuple[tuple[str, str], ...]": (("ent_2", "declared"), ("ent_1", "probable")),
+    "Sequence[Mapping[str, Any]]": (
+        {"path": "a.b", "before": None, "after": [1.0, "x"], "now": {"$absent": True}},
+    ),
 }
 
 
