@@ -163,13 +163,23 @@ def cancel(
         _tell(cancelled)
 
 
-def settle(
+def settle(  # noqa: PLR0913 - each parameter is an option of the command
     entry: options.EntryId,
     *,
     happened: Annotated[
         bool | None,
         typer.Option(
             "--happened/--did-not-happen", help="Whether the effect took place."
+        ),
+    ] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Let it be tried once more, with the same key."),
+    ] = False,
+    result: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON", help="What it returned, with --happened; the agent gets it."
         ),
     ] = None,
     note: Annotated[
@@ -179,12 +189,29 @@ def settle(
     token_file: options.TokenFile = None,
 ) -> None:
     """Say how an unknown outcome ended; the thread goes on with that."""
-    if happened is None:
-        raise Refused("say which: --happened or --did-not-happen.")
+    if (happened is None) is not again:
+        raise Refused("say which one: --happened, --did-not-happen or --again.")
+    if result is not None and happened is not True:
+        raise Refused("--result goes with --happened.")
+    returned = None if result is None else _json(result)
     with opened(store, token_file) as desk:
-        settled = desk.settle(_entry(desk, entry), happened=happened, note=note)
-    ended = "it happened" if settled.state is EntryState.DONE else "it did not happen"
+        settled = desk.settle(
+            _entry(desk, entry),
+            happened=happened,
+            note=note,
+            result=returned,
+            again=again,
+        )
+    ended = "it happened" if happened else "it did not happen"
+    ended = "it is tried again, with the same key" if again else ended
     put(line(f"settled: {settled.tool}: {ended}. The thread goes on."))
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"--result is no JSON: {error}.") from error
 
 
 def _edit(desk: Desk, request: Request, changes: Changes, reason: str | None) -> Edit:
