@@ -35,7 +35,7 @@ PRELOADED: Final = [
     "signoff.cli",
     "signoff.client",
     "signoff.demo",
-    "signoff.durable",
+    "signoff.durable.jobs",
     "signoff.langgraph",
     "signoff.server",
     "tests.conformance.children",

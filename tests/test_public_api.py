@@ -62,6 +62,7 @@ METHODS = {
     "dependents": "(entry_id)",
     "entry": "(entry_id)",
     "finish": "(entry, move, *, result, summary, output=None)",
+    "close_window": "(entry_id, *, by, reason='')",
     "look_into": "(entry)",
     "hold_orphans": "(agents)",
     "open_windows": "(*, limit=100)",

@@ -181,6 +181,11 @@ class AsyncApprovals:
             self.sync.undo_action, entry_id, by=by, reason=reason, force=force
         )
 
+    async def close_window(
+        self, entry_id: str, *, by: Principal, reason: str = ""
+    ) -> Entry:
+        return await self._run(self.sync.close_window, entry_id, by=by, reason=reason)
+
     async def undo_since(
         self,
         entry_id: str,

@@ -428,24 +428,6 @@ class Outlets:
     base_url: str
 
 
-class Payloads(Protocol):
-    """Where captures are kept that are too large for a row, by their owner's id.
-
-    The owner is an entry. A payload is called by the SHA-256 of its bytes.
-    """
-
-    def put(self, owner: str, data: bytes) -> str: ...
-    def get(self, owner: str, name: str) -> bytes: ...
-    def purge(self, owner: str) -> None: ...
-
-
-class Seal(Protocol):
-    """Makes captures unreadable for whoever lacks the key."""
-
-    def seal(self, owner: str, data: bytes) -> bytes: ...
-    def unseal(self, owner: str, sealed: bytes) -> bytes | None: ...
-
-
 class Store(Protocol):
     """Where everything is kept."""
 

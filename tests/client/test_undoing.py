@@ -20,6 +20,7 @@ from signoff.domain.errors import (
     PayloadRefused,
     SignoffError,
     UndoConflict,
+    WindowClosed,
 )
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.principals import PrincipalKind
@@ -189,6 +190,16 @@ def test_refusals(office: Office, world: World) -> None:
     with pytest.raises(PayloadRefused):
         bo.settle(plain.id, happened=True, result=float("nan"))
     assert house.events() == before
+
+
+def test_a_window_is_closed_by_a_person(office: Office, world: World) -> None:
+    desk, entry = office.desk("bo"), renamed(office.house.so, world)
+    closed = desk.close_window(entry.id, reason=WHY)
+    assert closed.state is EntryState.FINAL
+    with pytest.raises(WindowClosed):
+        desk.undo_action(entry.id)
+    with pytest.raises(NotReversible):
+        desk.close_window(entry.id)
 
 
 def lost(so: Signoff, world: World, number: int = 1) -> Entry:

@@ -10,6 +10,7 @@ from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import anyio.to_thread
 import pytest
 
 from signoff import Approve, Principal, Signoff, allow, reversible, review
@@ -21,6 +22,7 @@ from signoff.domain.errors import (
     NotAllowed,
     NotReversible,
     UndoConflict,
+    UndoHandlerMissing,
     UndoInProgress,
     WindowClosed,
 )
@@ -28,7 +30,7 @@ from signoff.domain.journal import EntryState
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.undoing import Effect
 from signoff.service.propose import Asked
-from tests.conformance.harness import attempt, in_process, processes, together
+from tests.conformance.harness import attempt, in_process, together
 from tests.conformance.outside import (
     ANN,
     BOB,
@@ -43,6 +45,7 @@ from tests.conformance.outside import (
     rename_back,
     renamed,
 )
+from tests.forked import processes
 from tests.support import wait_until
 
 HOUR = timedelta(hours=1)
@@ -395,9 +398,9 @@ def test_after_a_deploy_without_the_undo_a_person_decides(
         newer.run_due()
         held = newer.entry(entry.id)
         assert (held.state, held.held_open) == (EntryState.DONE, "no_handler")
-        failed = newer.undo_action(entry.id, by=ANN)
-        assert failed.state is EntryState.UNDO_FAILED
-        assert "version 1" in (failed.undo_summary or "")
+        with pytest.raises(UndoHandlerMissing, match="version 1"):
+            newer.undo_action(entry.id, by=ANN)
+        assert newer.entry(entry.id) == held
         newer.undos.register(
             "rename",
             version=2,
@@ -406,6 +409,22 @@ def test_after_a_deploy_without_the_undo_a_person_decides(
         )(lambda effect: rename_back(world, effect))
         assert newer.undo_action(entry.id, by=ANN).state is EntryState.UNDONE
     assert so.audit().holds
+
+
+@pytest.mark.row("C15")
+def test_a_person_lets_an_orphan_be(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    entry = renamed(so, world)
+    bare = Signoff(database_url)
+    assert bare.hold_orphans(["clerk"]) == 1
+    with pytest.raises(NotAllowed):
+        bare.close_window(entry.id, by=BOT)
+    closed = bare.close_window(entry.id, by=ANN, reason="fine as it is")
+    assert (closed.state, closed.held_open) == (EntryState.FINAL, None)
+    with pytest.raises(NotReversible):
+        bare.close_window(entry.id, by=ANN)
+    bare.close()
 
 
 @pytest.mark.row("C15")
@@ -518,3 +537,70 @@ def test_undoing_a_thread_grows_linearly(database_url: str, world: World) -> Non
             assert len(run.done) == count
             took.append(time.monotonic() - start)
     assert took[1] < 4 * took[0] + 1
+
+
+@pytest.mark.row("C16")
+@pytest.mark.parametrize(
+    ("captured", "told"),
+    [
+        (float("nan"), "not a JSON number"),
+        (2**53, "beyond 2^53"),
+        ({"a": b"x"}, "bytes is not JSON"),
+        ("x" * 10_000_001, "of 10,000,000 bytes"),
+    ],
+)
+def test_what_cannot_be_kept_is_asked_before_the_effect(
+    so: Signoff, captured: object, told: str
+) -> None:
+    @so.undo("read", capture=lambda _args: captured)
+    def read(effect: Effect) -> None:
+        raise AssertionError("it must not be offered")
+
+    one = action("read", 1, what="x")
+    assert so.propose(one, Asked()).request is None
+    assert so.begin_reversible(one, Asked()) is None
+    request = so.propose(one, Asked()).request
+    assert request is not None
+    assert told in (request.note or "")
+    assert so.journal(thread="t1") == []
+
+
+@pytest.mark.row("C21")
+def test_what_passed_while_nobody_ran_is_done_at_the_start(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    entry = renamed(so, world)
+    with opened(database_url, world, ahead=timedelta(days=3)) as later:
+        assert later.next_due() == 0
+        assert later.run_due() >= 1
+        assert later.entry(entry.id).state is EntryState.FINAL
+
+
+async def test_every_function_may_be_async(so: Signoff, world: World) -> None:
+    async def seen(effect: Effect) -> dict[str, object]:
+        return world.get(effect.args["id"]) or {}
+
+    async def before(args: dict[str, str]) -> object:
+        return world.get(args["id"])
+
+    @so.undo("rename", capture=before, fingerprint=seen)
+    async def restore(effect: Effect) -> None:
+        rename_back(world, effect)
+
+    entry = await anyio.to_thread.run_sync(renamed, so, world)
+    undone = await so.aio.undo_action(entry.id, by=ANN)
+    assert undone.state is EntryState.UNDONE
+
+
+def test_a_request_shows_what_the_call_would_do(
+    database_url: str, world: World
+) -> None:
+    with opened(database_url, world, review("*")) as so:
+
+        @so.undo("read", preview=lambda args: {"reads": args["what"]})
+        def read(effect: Effect) -> None:
+            """Nothing to take back."""
+
+        request = so.propose(action("read", 1, what="x"), Asked()).request
+        assert request is not None
+        assert '"reads": "x"' in request.description

@@ -18,8 +18,7 @@ from signoff.domain.errors import (
 from signoff.domain.journal import Entry, EntryState
 from signoff.payloads import FolderPayloads, open_payloads, read_key
 from signoff.payloads.objects import ObjectPayloads
-from signoff.ports import Payloads
-from signoff.service.keeping import KEPT, Keeping
+from signoff.service.keeping import KEPT, Keeping, Payloads
 from tests.support import run_python
 
 SECRET = "hunter2-hunter2"

@@ -541,7 +541,7 @@ def test_invariants_on_sqlite(sqlite_template: Path) -> None:
     run_state_machine_as_test(
         desk_on(opener),
         settings=settings(
-            max_examples=45,
+            max_examples=36,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=QUIET,

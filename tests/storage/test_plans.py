@@ -159,10 +159,9 @@ def test_what_is_due_is_sought_not_searched(full: SqlStore) -> None:
     event.remove(full.engine, "before_cursor_execute", explain)
     assert [*due, *later] == sorted({*due, *later})
     assert (len(due), len(later), first) == (100, 100, 0)  # it is overdue
-    assert len(plans) == 3
-    for shown in plans:
+    assert ["requests_due" in shown for shown in plans[:3]] == [True] * 3
+    for shown in plans:  # the last ones are of entries
         assert not BAD[full.engine.dialect.name].search(shown), shown
-        assert "requests_due" in shown
 
 
 def test_the_table_is_as_large_as_it_says(full: SqlStore) -> None:

@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from signoff.domain.errors import CannotCapture, NotApplied
 from signoff.undo.files import Files
+from tests.support import wait_until
 from tests.undo.driving import Done, carry_out
 
 
@@ -288,6 +290,30 @@ def test_a_folder_that_became_a_link_is_not_followed(
     with pytest.raises(FileNotFoundError):
         done.attempt()
     assert (elsewhere / "b.bin").read_bytes() == b"new"
+
+
+def take_back_alone(done: Done) -> None:
+    """What a process does that is killed meanwhile."""
+    done.attempt()
+
+
+@pytest.mark.row("C7")
+def test_another_process_goes_on_after_a_kill(files: Files, root: Path) -> None:
+    for number in range(2000):
+        (root / "sub" / f"{number}.bin").write_bytes(os.urandom(2_000))
+    was = tree(root)
+    done = deleted(files, root, "sub")
+    killed = get_context("spawn").Process(target=take_back_alone, args=(done,))
+    killed.start()
+    wait_until(lambda: len([*root.rglob("*.bin")]) > 20, "some files are back", 60)
+    killed.kill()
+    killed.join()
+    assert 20 < len([*root.rglob("*.bin")]) < 2001, "it was killed in the middle"
+    done.attempt()
+    assert done.left_over() == []
+    assert {p: s for p, s in tree(root).items() if p != "."} == {
+        p: s for p, s in was.items() if p != "."
+    }
 
 
 @pytest.mark.row("C7")

@@ -77,6 +77,7 @@ class Desk(Protocol):
     def undo_thread(
         self, thread: str, *, reason: str = "", force: bool = False
     ) -> UndoRun: ...
+    def close_window(self, entry_id: str, *, reason: str = "") -> Entry: ...
     def stages(self, thread: str) -> Sequence[Stage]: ...
     def tools(self, agent: str | None = None) -> Sequence[KnownTool]: ...
     def policy_log(self, *, limit: int = 100) -> Sequence[Published]: ...
@@ -255,6 +256,9 @@ class Direct:
         return self._signoff.undo_thread(
             thread, by=self.whoami(), reason=reason, force=force
         )
+
+    def close_window(self, entry_id: str, *, reason: str = "") -> Entry:
+        return self._signoff.close_window(entry_id, by=self.whoami(), reason=reason)
 
     def settle(
         self,

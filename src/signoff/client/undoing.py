@@ -139,6 +139,16 @@ class UndoingClient(AgreeingClient):
         path = f"/threads/{escaped(thread)}/undo"
         return read_run(self._post(path, body, timeout=AUDIT_TIMEOUT))
 
+    def close_window(self, entry_id: str, *, reason: str = "") -> Entry:
+        """Let an open window close now: the effect stays for good.
+
+        Raises:
+            EntryNotFound, NotAllowed: Refused; nothing changed.
+            NotReversible: It has no open window.
+        """
+        path = _path(entry_id, "/close")
+        return read_entry(self._post(path, {"reason": reason}))
+
     def settle(
         self,
         entry: str,

@@ -12,8 +12,7 @@ from signoff.domain.actions import ToolTraits
 GUIDANCE: Final = (
     "Start by asking. Add gates where a workflow has real stages. Move a tool to "
     "reversible only once its record of clean approvals, and of undo that was seen to "
-    "work, supports it: verified undo isn't part of this version, so reversible and "
-    "hold still ask. Nothing here was applied."
+    "work, supports it. Nothing here was applied."
 )
 
 

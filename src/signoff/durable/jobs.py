@@ -24,7 +24,7 @@ from procrastinate.schema import SchemaManager
 from signoff.domain.errors import StorageUnavailable, WorldError
 from signoff.ports import Resumer
 from signoff.service import Approvals
-from signoff.service.loop import wake
+from signoff.service.loop import look_for_orphans, wake
 from signoff.service.turns import HEARTBEAT
 
 log: Final = logging.getLogger("signoff")
@@ -124,6 +124,7 @@ class JobCarrier:
             resumer = self._resumers[str(context.job.queue)]
             await loop.run_in_executor(pool, wake, resumer, thread)
 
+        await asyncio.to_thread(look_for_orphans, self._so, list(self._resumers))
         async with app.open_async(), asyncio.TaskGroup() as group:
             sweeping = group.create_task(self._forever(lambda: self._sweep(app)))
             fetching = group.create_task(self._forever(lambda: self._fetch(app)))

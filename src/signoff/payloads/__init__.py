@@ -7,7 +7,7 @@ from typing import Final
 
 from signoff.domain.errors import InvalidSetting, MissingExtra
 from signoff.payloads.folder import FolderPayloads
-from signoff.ports import Payloads, Seal
+from signoff.service.keeping import Payloads, Seal
 
 __all__ = ["FolderPayloads", "open_payloads", "read_key"]
 

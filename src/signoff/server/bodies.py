@@ -165,6 +165,12 @@ class UndoBody(Sent):
     ] = False
 
 
+class CloseBody(Sent):
+    """Why an effect stays for good."""
+
+    reason: Text = ""
+
+
 class UndoSinceBody(UndoBody):
     """The same of several."""
 

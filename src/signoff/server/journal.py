@@ -12,6 +12,7 @@ from signoff.domain.undo_plan import UndoPlan, UndoRun
 from signoff.domain.undoing import Dependent
 from signoff.server.auth import Caller, Core, Keeper
 from signoff.server.bodies import (
+    CloseBody,
     Name,
     SettleBody,
     UndoBody,
@@ -149,6 +150,17 @@ def undo_thread(so: Core, by: Caller, thread: Name, body: UndoBody) -> Response:
     """Take back what a thread did, the newest first; as `undoSince`."""
     ended = so.undo_thread(thread, by=by, reason=body.reason, force=body.force)
     return Json(ended)
+
+
+@router.post(
+    "/entries/{entry_id}/close",
+    response_model=Entry,
+    operation_id="closeWindow",
+    tags=["undo"],
+)
+def close_window(so: Core, by: Caller, entry_id: Name, body: CloseBody) -> Response:
+    """Let its open window close now: the effect stays for good."""
+    return Json(so.close_window(entry_id, by=by, reason=body.reason))
 
 
 @router.post(

@@ -246,6 +246,7 @@ class Acting(Core):
     def _ask(self, action: Action, ruling: Ruling, asked: Asked) -> Standing:
         if self.policy is not None:
             self.publish(self.policy)
+        asked = reversing.previewed(self.undos, action, asked)
         request = propose.ask(
             self.store,
             action,

@@ -25,21 +25,36 @@ def entry_breaks(
             _, before = told.get(event.fact.subject, (0, {}))
             told[event.fact.subject] = (event.seq, {**before, **news})
     rows = {entry.id: entry for entry in reading.entries_of_thread(thread)}
+    needs = _needs(reading, thread)
     for entry_id in sorted(rows.keys() | told.keys()):
         seq, said = told.get(entry_id, (0, {}))
-        problem = _problem(rows.get(entry_id), said)
+        row = rows.get(entry_id)
+        problem = _problem(row, said, needs.get(entry_id, []))
         if problem is not None:
             yield Break(thread=thread, seq=seq, problem=f"{entry_id}: {problem}")
 
 
-def _problem(row: Entry | None, told: Told) -> str | None:
+def _needs(reading: Reading, thread: str) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for one in reading.dependencies_of_thread(thread):
+        found.setdefault(one.entry_id, []).append(one.on_entry_id)
+    return found
+
+
+def _problem(row: Entry | None, told: Told, needs: list[str]) -> str | None:
     known = "nothing" if row is None else row.state
     said = told.get("state", "nothing")
     if known != said:
         return f"the table says {known}, the ledger {said}"
     if row is None:
         return None
-    has = {**_deciding(row), **start_digests(row), **end_digests(row)}
+    told = {**_AT_FIRST, **told}
+    has = {
+        **_deciding(row),
+        "needs": sorted(needs),
+        **start_digests(row),
+        **end_digests(row),
+    }
     wrong = sorted(name for name in has.keys() & told.keys() if has[name] != told[name])
     if wrong:
         return f"the table has other {', '.join(wrong)} than the ledger"
@@ -54,6 +69,7 @@ def _deciding(row: Entry) -> Told:
         "commit_at": row.commit_at,
         "undo_by": row.undo_by,
         "undo_forced": row.undo_forced,
+        "undo_reason": row.undo_reason,
         "undo_attempt": row.undo_attempt,
         "steps": {name: hashed(result) for name, result in row.steps.items()},
     }
@@ -89,7 +105,9 @@ def _settled(event: Event) -> Told:
 
 
 def _admitted(event: Event) -> Told:
-    return {"undo_by": event.fact.actor, "undo_forced": event.fact.body["forced"]}
+    body = event.fact.body
+    who = {"undo_by": event.fact.actor, "undo_reason": body["reason"]}
+    return {**who, "undo_forced": body["forced"]}
 
 
 def _step(event: Event) -> Told:
@@ -104,6 +122,18 @@ def _let_close(event: Event) -> Told:
     return {"held_open": None, "undo_until": event.fact.body["undo_until"]}
 
 
+_AT_FIRST: Final[Mapping[str, Any]] = {
+    "undo_until": None,
+    "held_open": None,
+    "commit_at": None,
+    "undo_by": None,
+    "undo_reason": None,
+    "undo_forced": False,
+    "undo_attempt": 0,
+    "steps": {},
+    "needs": [],
+}
+"""What an entry has while no event says otherwise."""
 _started: Final = _picked(
     "kind",
     "args",
@@ -114,6 +144,7 @@ _started: Final = _picked(
     "label",
     "remains",
     "commit_at",
+    "needs",
 )
 _ended: Final = _picked("output", "after", "bound", "not_undoable", "undo_until")
 _READ: Final[Mapping[str, Callable[[Event], Told]]] = {

@@ -6,12 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from signoff.domain.actions import canonical
 from signoff.domain.errors import CannotCapture, PayloadLost
 from signoff.domain.journal import Entry
-from signoff.ports import Payloads, Seal
 
 INLINE: Final = 16 * 1024
 INLINE_WITHOUT_PAYLOADS: Final = 1024 * 1024
@@ -19,6 +18,24 @@ MOST: Final = 64 * 1024 * 1024
 DEFAULT_RETENTION: Final = timedelta(days=1)
 KEPT: Final = ("captured", "before", "after", "bound")
 """What an entry keeps for its undo."""
+
+
+class Payloads(Protocol):
+    """Where captures are kept that are too large for a row, by their owner's id.
+
+    The owner is an entry. A payload is called by the SHA-256 of its bytes.
+    """
+
+    def put(self, owner: str, data: bytes) -> str: ...
+    def get(self, owner: str, name: str) -> bytes: ...
+    def purge(self, owner: str) -> None: ...
+
+
+class Seal(Protocol):
+    """Makes captures unreadable for whoever lacks the key."""
+
+    def seal(self, owner: str, data: bytes) -> bytes: ...
+    def unseal(self, owner: str, sealed: bytes) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

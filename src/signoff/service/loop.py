@@ -48,6 +48,7 @@ class Loop:
 
     def run(self) -> None:
         """Work until `stop`, and end what runs then."""
+        look_for_orphans(self._so, [one.agent for one in self._resumers])
         watch = self._so.store.watch()
         with (
             closing(watch),
@@ -116,6 +117,16 @@ class Loop:
             return watch.changed()
         except WorldError:
             return False  # the next look says so
+
+
+def look_for_orphans(so: Approvals, agents: Sequence[str]) -> None:
+    """Of a deploy that has lost an undo people hear, and no window closes on it."""
+    if so.undos.tools == ():
+        return
+    try:
+        so.hold_orphans(agents)
+    except WorldError as error:
+        log.warning("open windows could not be looked through: %s", error)
 
 
 def wake(resumer: Resumer, thread: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +14,7 @@ from signoff.domain.duration import in_words, microseconds
 from signoff.domain.journal import Entry, EntryKind, EntryState
 from signoff.domain.notices import Notice
 from signoff.domain.policy import Ruling
-from signoff.domain.text import storable
+from signoff.domain.text import joined, storable
 from signoff.domain.undoing import (
     Dependence,
     Dependency,
@@ -24,7 +25,7 @@ from signoff.domain.undoing import (
 )
 from signoff.ports import Store, Writing
 from signoff.service.execute import SUMMARY_LENGTH, Worker, entry_fact
-from signoff.service.propose import allowed_entry, check_action, ruled
+from signoff.service.propose import Asked, allowed_entry, check_action, ruled
 from signoff.service.standstill import check_unpaused
 from signoff.service.undos import (
     HandlerFailed,
@@ -74,6 +75,22 @@ def asked_again(undone: Entry) -> str:
     """What the reviewer of a repetition is told."""
     why = f": {undone.undo_reason}" if undone.undo_reason else ""
     return f"{undone.undo_by} took the same back before ({undone.id}){why}"
+
+
+def previewed(undos: Undos, action: Action, asked: Asked) -> Asked:
+    """What a request shows, with what the call would do, if its tool can tell."""
+    found = undos.get(action.tool)
+    if found is None or found.spec.preview is None or asked.args is not None:
+        return asked
+    spec, args = found.spec, copy.deepcopy(dict(action.args))
+    try:
+        seen = call_json(found.spec.preview, args, within=spec.timeout, at="preview")
+    except HandlerFailed as failed:
+        note = joined(asked.note, f"no preview: {failed.reason}")
+        return replace(asked, note=note)
+    told = f"Preview: {json.dumps(seen, ensure_ascii=False, indent=2)}"
+    shown = "\n\n".join(filter(None, (asked.description, told)))
+    return replace(asked, description=shown)
 
 
 def begin(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from signoff.domain.errors import EntryNotFound, UndoConflict
+from signoff.domain.errors import EntryNotFound, UndoConflict, UndoHandlerMissing
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.principals import Principal
 from signoff.domain.rules import Verdict
@@ -66,10 +66,12 @@ class Undoing(Acting):
         Raises:
             EntryNotFound, NotAuthenticated, NotAllowed, ForceNeedsReason,
             NotReversible, DependentsInTheWay: Refused; nothing changed.
+            UndoHandlerMissing: The undo here is for other versions than this entry's.
             WindowClosed, AlreadyUndone, UndoInProgress: Somebody, or time, was faster.
             UndoConflict: Somebody changed the same thing since; nothing was undone.
         """
         wish = Wish(by=by, reason=reason, force=force)
+        self._check_handler(self.entry(entry_id))
         entry = take_back.admit(self.store, entry_id, wish)
         self.bell.ring()
         if self.undos.get(entry.tool) is None:
@@ -80,6 +82,19 @@ class Undoing(Acting):
             read = self.undos.keeping.read_change
             raise UndoConflict(entry_id, [read(entry_id, one) for one in ended.diff])
         return ended
+
+    def close_window(self, entry_id: str, *, by: Principal, reason: str = "") -> Entry:
+        """Let an open window close now: the effect stays for good.
+
+        For one that is held open because its undo is gone or nobody was told.
+
+        Raises:
+            EntryNotFound, NotAuthenticated, NotAllowed: Refused; nothing changed.
+            NotReversible: It has no open window.
+        """
+        closed = windows.close_now(self.store, entry_id, Wish(by=by, reason=reason))
+        self.bell.ring()
+        return closed
 
     def undo_since(
         self,
@@ -210,6 +225,12 @@ class Undoing(Acting):
             PolicyError: Its condition is no expression.
         """
         self.undos.add(spec)
+
+    def _check_handler(self, entry: Entry) -> None:
+        known = self.undos.get(entry.tool) is not None
+        wanted = entry.undo_version
+        if known and wanted is not None and not self.undos.fits(entry):
+            raise UndoHandlerMissing(entry.tool, wanted, entry.id)
 
     def _chosen(self, entry_id: str, *, only_dependents: bool) -> Sequence[Entry]:
         pick = several.with_dependents if only_dependents else several.since

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
+from signoff.domain.actions import check_texts
 from signoff.domain.duration import microseconds
-from signoff.domain.errors import WorldError
+from signoff.domain.errors import NotReversible, WorldError
 from signoff.domain.journal import Entry, EntryKind, EntryState
 from signoff.domain.ledger import Fact
 from signoff.domain.rules import Untold
 from signoff.domain.undoing import Happened, Orphan, Undo, window_of
 from signoff.ports import Store, Writing
 from signoff.service import execute, reversing
+from signoff.service.decide import check_principal
+from signoff.service.take_back import Wish, check_may_undo, find
 from signoff.service.undos import HandlerFailed, Undos, call, effect_of
 
 log: Final = logging.getLogger("signoff")
@@ -60,6 +64,31 @@ def _let_close(store: Store, entry: Entry) -> bool:
         body = {"reason": entry.held_open, "undo_until": until}
         tx.record(_fact("let_close", entry, body))
         return True
+
+
+def close_now(store: Store, entry_id: str, wish: Wish) -> Entry:
+    """Somebody lets a window close that is open: the effect stays for good.
+
+    Raises:
+        EntryNotFound, NotAuthenticated, NotAllowed: Refused.
+        NotReversible: It has no open window.
+    """
+    check_principal(wish.by)
+    check_texts({"reason": wish.reason})
+    with store.reading() as reading:
+        entry = find(reading, entry_id)
+    check_may_undo(entry, wish)
+    with store.writing(entry.thread) as tx:
+        entry = find(tx, entry_id)
+        until = tx.now()
+        if entry.undo_until is None or not tx.hold_open(entry, None, until):
+            raise NotReversible(entry_id, "it has no open window")
+        body = {"reason": wish.reason, "undo_until": until}
+        fact = _fact("let_close", entry, body)
+        tx.record(replace(fact, actor=wish.by.id, channel=wish.by.channel))
+        if tx.finalize(entry):
+            tx.record(_fact("finalized", entry, {"undo_until": until}))
+        return find(tx, entry_id)
 
 
 def _hold(tx: Writing, entry: Entry, reason: str) -> bool:

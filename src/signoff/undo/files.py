@@ -6,6 +6,7 @@ import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from signoff.undo.workspace import State, States, Workspace, from_json, in_json,
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_PATHS: Final = 10_000
+TIMEOUT: Final = timedelta(minutes=2)
+"""For sums over what is moved, which may be large."""
 
 
 class Files:
@@ -87,7 +90,8 @@ class Files:
             fingerprint=kind.fingerprint,
             preview=kind.preview,
             bind=kind.bind,
-            resource=kind.arguments,
+            resource=kind.arguments[:1],
+            timeout=TIMEOUT,
         )
 
 

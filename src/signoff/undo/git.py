@@ -9,13 +9,15 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from signoff.domain.errors import CannotCapture, InvalidSetting, NotApplied
 from signoff.domain.undoing import Effect, Undo, compensated
 
-TIMEOUT_S: Final = 60
+TIMEOUT: Final = timedelta(minutes=2)
+"""For a fetch, a revert and a push together; each command has half of it."""
 REMAINS: Final = (
     "both commits stay in the history, and whoever fetched the first has it"
 )
@@ -91,6 +93,7 @@ class Git:
             preview=kind.preview,
             bind=kind.bind,
             label=compensated(REMAINS),
+            timeout=TIMEOUT,
         )
 
 
@@ -148,7 +151,7 @@ class Repository:
                 check=False,
                 encoding="utf-8",
                 errors="surrogateescape",
-                timeout=TIMEOUT_S,
+                timeout=TIMEOUT.total_seconds() / 2,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NotApplied(f"git {arguments[0]} failed: {error}") from error

@@ -195,8 +195,12 @@ class _Known:
 
     def __init__(self, service: Service, template: str) -> None:
         self.service, self.template = service, template
-        names = (name for _, name, _, _ in Formatter().parse(template))
-        self.resource = tuple(name for name in names if name)
+
+    @property
+    def resource(self) -> tuple[str, ...]:
+        """The arguments that say which."""
+        names = (name for _, name, _, _ in Formatter().parse(self.template))
+        return tuple(name for name in names if name)
 
     def capture(self, args: Mapping[str, Any]) -> dict[str, Any]:
         url = filled(self.template, args)
@@ -244,6 +248,10 @@ class _Known:
 
 class _Created(_Known):
     """A resource that the result names."""
+
+    @property
+    def resource(self) -> tuple[str, ...]:
+        return ()
 
     def capture(self, args: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - the arguments don't say
         return {"was": None}
