@@ -18,6 +18,7 @@ from signoff.cli.editing import Changes, edited_args
 from signoff.cli.exits import ExitCode, Refused
 from signoff.cli.reading import file_of, find
 from signoff.cli.screen import confirm, is_interactive, line, one_line, put, say
+from signoff.cli.undoing import entry_id, what_ran
 from signoff.domain.errors import DigestMismatch, InvalidEdit
 from signoff.domain.journal import EntryState
 from signoff.domain.requests import (
@@ -156,8 +157,12 @@ def cancel(
     store: options.Store = None,
     token_file: options.TokenFile = None,
 ) -> None:
-    """Withdraw a request: nobody has to decide it any more, and it never runs."""
+    """Withdraw a request, or cancel a held call by its entry: it never runs."""
     with opened(store, token_file) as desk:
+        if request.startswith("ent_"):
+            entry = desk.cancel_held(entry_id(desk, request), reason=reason or "")
+            put(line(f"cancelled before effect: {what_ran(entry)}"))
+            return
         found = find(desk, request)
         cancelled = desk.cancel(found.id, reason=reason or "withdrawn")
         _tell(cancelled)

@@ -169,6 +169,24 @@ def journal(  # noqa: PLR0913 - each parameter is an option of the command
             say(f"\nThere may be more: --limit takes up to {MOST}.")
 
 
+def release(
+    entry: Annotated[
+        str, typer.Argument(metavar="ENTRY", help="A held one, or how its id begins.")
+    ],
+    *,
+    store: options.Store = None,
+    token_file: options.TokenFile = None,
+) -> None:
+    """Send a held call now, instead of when its time comes."""
+    with opened(store, token_file) as desk:
+        sent = desk.release(entry_id(desk, entry))
+    if sent.state is EntryState.HELD:
+        put(line(f"let go: {what_ran(sent)}", "cyan"))
+        say("A process that has its tool runs it now: signoff journal")
+    else:
+        put(line(f"{sent.state.value}: {what_ran(sent)}: {sent.summary or ''}"))
+
+
 def entry_id(desk: Desk, start: str) -> str:
     """The id of the one entry that begins like this, else what was given."""
     wanted = one_line(start)
@@ -298,7 +316,7 @@ def _told(desk: Desk, run: UndoRun, *, as_json: bool) -> None:
 
 def _say_run(run: UndoRun, now: int) -> None:
     for entry in run.done:
-        put(line(f"undone: {_what(entry)}: {label_of(entry)}", "green"))
+        put(line(f"undone: {what_ran(entry)}: {label_of(entry)}", "green"))
     if run.done == () and run.stopped_at is None:
         say("There was nothing to undo.")
     if run.stopped_at is None:
@@ -306,12 +324,14 @@ def _say_run(run: UndoRun, now: int) -> None:
     entry = run.stopped_at
     if entry.state is EntryState.UNDOING:
         waits = f"It waits for a process that has the undo of {entry.tool}"
-        put(line(f"undoing: {_what(entry)}", "cyan"))
+        put(line(f"undoing: {what_ran(entry)}", "cyan"))
         say(one_line(f"{waits}: signoff journal --thread {entry.thread}"))
     else:
-        put(line(f"not undone: {_what(entry)}: {run.why or left(entry, now)}", "red"))
+        put(
+            line(f"not undone: {what_ran(entry)}: {run.why or left(entry, now)}", "red")
+        )
     for one in run.left:
-        put(line(f"not tried: {_what(one)}", "dim"))
+        put(line(f"not tried: {what_ran(one)}", "dim"))
 
 
 def _candidates(desk: Desk) -> Iterable[Entry]:
@@ -364,7 +384,7 @@ def _row(entry: Entry, now: int) -> Iterable[Text]:
     when = entry.started_at if entry.finished_at is None else entry.finished_at
     return (
         Text(entry.id, "cyan"),
-        line(_what(entry)),
+        line(what_ran(entry)),
         line(entry.thread),
         Text(ago(when, now)),
         Text(entry.state.value, _STYLES.get(entry.state, "")),
@@ -372,5 +392,6 @@ def _row(entry: Entry, now: int) -> Iterable[Text]:
     )
 
 
-def _what(entry: Entry) -> str:
+def what_ran(entry: Entry) -> str:
+    """The call on one line."""
     return entry.tool if entry.args is None else headline(entry.tool, entry.args)

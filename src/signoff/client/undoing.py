@@ -149,6 +149,30 @@ class UndoingClient(AgreeingClient):
         path = _path(entry_id, "/close")
         return read_entry(self._post(path, {"reason": reason}))
 
+    def cancel_held(self, entry_id: str, *, reason: str = "") -> Entry:
+        """Cancel a held call before it has any effect, and what needs it.
+
+        Raises:
+            EntryNotFound, NotAllowed: Refused.
+            HoldOver: It runs, has run, or was cancelled.
+        """
+        path = _path(entry_id, "/cancel")
+        return read_entry(self._post(path, {"reason": reason}))
+
+    def release(self, entry_id: str) -> Entry:
+        """Send a held call now.
+
+        Returns:
+            The entry as it is now; `held` if another process runs it.
+
+        Raises:
+            EntryNotFound, NotAllowed: Refused.
+            HoldOver: It runs, has run, or was cancelled.
+            HeldIsAsked, HeldNeedsOthers, Paused: It can't be sent now.
+        """
+        path = _path(entry_id, "/release")
+        return read_entry(self._post(path, {}, timeout=AUDIT_TIMEOUT))
+
     def settle(
         self,
         entry: str,

@@ -164,6 +164,31 @@ def close_window(so: Core, by: Caller, entry_id: Name, body: CloseBody) -> Respo
 
 
 @router.post(
+    "/entries/{entry_id}/cancel",
+    response_model=Entry,
+    operation_id="cancelHeld",
+    tags=["held"],
+)
+def cancel_held(so: Core, by: Caller, entry_id: Name, body: CloseBody) -> Response:
+    """Cancel a held call before it has any effect, and what needs it."""
+    return Json(so.cancel_held(entry_id, by=by, reason=body.reason))
+
+
+@router.post(
+    "/entries/{entry_id}/release",
+    response_model=Entry,
+    operation_id="releaseHeld",
+    tags=["held"],
+)
+def release(so: Core, by: Caller, entry_id: Name) -> Response:
+    """Send a held call now; policy, precondition and pauses are heeded as ever.
+
+    `held` in the answer: a process that has its tool runs it at once.
+    """
+    return Json(so.release(entry_id, by=by))
+
+
+@router.post(
     "/entries/{entry_id}/look",
     response_model=Entry,
     operation_id="lookIntoEntry",
