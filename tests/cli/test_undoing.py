@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from signoff import Signoff
+from signoff import Signoff, hold
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.principals import PrincipalKind
 from signoff.server import Server
@@ -214,3 +214,24 @@ def test_an_undo_that_nobody_here_has_is_admitted_and_said(
     assert alone.so.run_due() >= 1
     assert alone.so.entry(entry.id).state is EntryState.UNDONE
     assert world.get("7") == {"title": "old"}
+
+
+def test_held_calls_are_cancelled_and_let_go(sqlite_url: str, world: World) -> None:
+    with opened(sqlite_url, world, hold("mail", window="1h")) as so:
+        shop = Shop(so, sqlite_url)
+        shop.person("sam")
+        first = so.begin_held(action("mail", 1, to=HOSTILE))
+        second = so.begin_held(action("mail", 2))
+        assert first is not None
+        assert second is not None
+        ran = shop.run("cancel", first.id, "-r", "not this", by="sam")
+        assert (ran.code, REVEALED in ran.out) == (0, True), ran
+        assert ran.out.startswith("cancelled before effect: mail(")
+        assert so.entry(first.id).state is EntryState.CANCELLED
+        shop.run("release", first.id, by="sam").failed(5, "already cancelled")
+        sent = shop.run("release", second.id, by="sam")
+        assert (sent.code, sent.out) == (0, "let go: mail()\n"), sent
+        shop.run("cancel", "ent_none", by="sam").failed(3, "ent_none")
+        listed = shop.run("journal", by="sam", COLUMNS="200").out
+        assert "cancelled before effect" in listed
+        assert "held: no effect yet" in listed

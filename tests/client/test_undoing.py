@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from signoff import Signoff
+from signoff import Signoff, hold
 from signoff.client import Client
 from signoff.domain.errors import (
     AlreadyUndone,
@@ -14,6 +14,7 @@ from signoff.domain.errors import (
     DependentsInTheWay,
     EntryNotFound,
     ForceNeedsReason,
+    HoldOver,
     InvalidSetting,
     NotAllowed,
     NotReversible,
@@ -200,6 +201,28 @@ def test_a_window_is_closed_by_a_person(office: Office, world: World) -> None:
         desk.undo_action(entry.id)
     with pytest.raises(NotReversible):
         desk.close_window(entry.id)
+
+
+def test_a_held_call_is_cancelled_or_sent(database_url: str, world: World) -> None:
+    with opened(database_url, world, hold("mail", window="1h")) as so:
+        house, desks = House(so), list[Desk]()
+        with ExitStack() as stack:
+            desks += [served(stack, so, house)("bo"), Direct(so, house.who("cy"))]
+            for number, desk in enumerate(desks):
+                first = so.begin_held(action("mail", 2 * number))
+                second = so.begin_held(action("mail", 2 * number + 1))
+                assert first is not None
+                assert second is not None
+                cancelled = desk.cancel_held(first.id, reason=WHY)
+                assert cancelled == so.entry(first.id)
+                assert cancelled.state is EntryState.CANCELLED
+                with pytest.raises(HoldOver, match="already cancelled"):
+                    desk.release(first.id)
+                sent = desk.release(second.id)  # no process here has the tool
+                assert sent == so.entry(second.id)
+                with pytest.raises(EntryNotFound):
+                    desk.cancel_held("ent_none")
+        assert so.audit().holds
 
 
 def lost(so: Signoff, world: World, number: int = 1) -> Entry:

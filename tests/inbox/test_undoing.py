@@ -24,7 +24,7 @@ from tests.conformance.outside import (
 )
 from tests.inbox.conftest import Office
 from tests.inbox.test_page import opened as page_of
-from tests.inbox.test_page import texts
+from tests.inbox.test_page import script, texts
 
 HOSTILE = "a\u202eb [x](https://evil.example) **bold**"
 REVEALED = "a[U+202E]b [x](https://evil.example) **bold**"
@@ -41,9 +41,12 @@ def world(tmp_path: Path) -> World:
 def office(database_url: str, world: World) -> Iterator[Office]:
     """A server that has the undos."""
     rules = [hold("mail", window="1h"), RULE]
-    with opened(database_url, world, *rules) as so, Server(so) as server:
-        with ExitStack() as closing:
-            yield Office(url=server.url, so=so, closing=closing)
+    with (
+        opened(database_url, world, *rules) as so,
+        Server(so) as server,
+        ExitStack() as closing,
+    ):
+        yield Office(url=server.url, so=so, closing=closing)
 
 
 def items(desk: Desk) -> list[dict[str, object]]:
@@ -137,18 +140,21 @@ def test_what_needs_it_is_shown_and_undone_first(office: Office, world: World) -
 
 def test_a_link_of_a_notice_opens_the_dialog(office: Office, world: World) -> None:
     entry = renamed(office.so, world)
-    page = page_of(office.url, office.token("mira"))
-    page.query_params["undo"] = entry.id
-    page.session_state.clear()
-    page.run()
+    page = linked(office, entry.id)
     assert "Undo: exact" in texts(page)
     page.button(key=f"undo_{entry.id}_keep").click().run()
     assert office.so.entry(entry.id).state is EntryState.DONE
-    page.query_params["undo"] = "ent_none"
-    page.session_state.clear()
-    page.run()
-    desk: Desk = page.session_state["desk"]
+    desk: Desk = linked(office, "ent_none").session_state["desk"]
     assert "No journal entry" in desk.notices[0].told.text
+
+
+def linked(office: Office, entry: str) -> AppTest:
+    page = AppTest.from_function(script, default_timeout=30)
+    page.kwargs = {"url": office.url, "token": office.token("mira")}
+    page.query_params["undo"] = entry
+    page.run()
+    assert list(page.exception) == []
+    return page
 
 
 def parked(office: Office, number: int) -> Entry:
