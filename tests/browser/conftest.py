@@ -14,7 +14,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from signoff import Action, Context, Principal, Request, Signoff, review
+from signoff import (
+    Action,
+    Context,
+    Principal,
+    Request,
+    Signoff,
+    hold,
+    reversible,
+    review,
+)
 from signoff.service.propose import Asked
 from tests.support import ROOT, browser_path, wait_until
 
@@ -30,6 +39,8 @@ RULES = [
     review("wipe_*", risk="critical"),
     review("transfer", approvals=2, risk="high"),
     review("publish", risk="high"),
+    reversible("set_*", window="10m"),
+    hold("mail_*", window="1h"),
     review("*", risk="medium"),
 ]
 PATIENCE_MS = 20_000  # a first load is 5 MB of JavaScript, on a machine that is busy

@@ -42,6 +42,15 @@ def test_it_refuses_to_start_where_programs_can_press_buttons(tmp_path: Path) ->
 
 @pytest.mark.parametrize("kind", ["js", "css"])
 def test_every_component_has_its_files(kind: str) -> None:
-    names = ["bar", "notices", "listing", "detail", "changes", "timeline", "sign_in"]
+    names = [
+        "bar",
+        "notices",
+        "listing",
+        "detail",
+        "changes",
+        "timeline",
+        "undo",
+        "sign_in",
+    ]
     assets = files("signoff.inbox") / "assets"
     assert all((assets / f"{name}.{kind}").is_file() for name in names)

@@ -22,6 +22,7 @@ from signoff.cli import (
     policies,
     reading,
     telling,
+    undoing,
     working,
 )
 from signoff.cli.exits import ExitCode, guarded
@@ -30,7 +31,7 @@ DEBUG: Final = "--debug"
 
 EPILOG: Final = (
     "Exit codes: 0 ok, 1 problems found or answered no, 2 wrong usage, 3 not found, "
-    "4 not allowed, 5 too late (decided, or it asks something else now), "
+    "4 not allowed, 5 too late (decided, it asks something else now, or no undo), "
     "6 the store, the server or a port."
 )
 
@@ -140,12 +141,15 @@ _LOOK, _DECIDE, _RUN = "Look", "Decide", "Run and check"
 
 app.command("list", rich_help_panel=_LOOK)(reading.list_requests)
 app.command("show", rich_help_panel=_LOOK)(reading.show)
+app.command("journal", rich_help_panel=_LOOK)(undoing.journal)
 app.command("approve", rich_help_panel=_DECIDE)(deciding.approve)
 app.command("reject", rich_help_panel=_DECIDE)(deciding.reject)
 app.command("edit", rich_help_panel=_DECIDE)(deciding.edit)
 app.command("respond", rich_help_panel=_DECIDE)(deciding.respond)
 app.command("assign", rich_help_panel=_DECIDE)(agreeing.assign)
 app.command("cancel", rich_help_panel=_DECIDE)(deciding.cancel)
+app.command("undo", rich_help_panel=_DECIDE)(undoing.undo)
+app.command("release", rich_help_panel=_DECIDE)(undoing.release)
 app.command("settle", rich_help_panel=_DECIDE)(deciding.settle)
 app.command("advise", rich_help_panel=_RUN)(advising.advise)
 app.command("pause", rich_help_panel=_RUN)(pausing.pause)

@@ -18,6 +18,7 @@ from signoff.cli.editing import Changes, edited_args
 from signoff.cli.exits import ExitCode, Refused
 from signoff.cli.reading import file_of, find
 from signoff.cli.screen import confirm, is_interactive, line, one_line, put, say
+from signoff.cli.undoing import entry_id, what_ran
 from signoff.domain.errors import DigestMismatch, InvalidEdit
 from signoff.domain.journal import EntryState
 from signoff.domain.requests import (
@@ -156,20 +157,34 @@ def cancel(
     store: options.Store = None,
     token_file: options.TokenFile = None,
 ) -> None:
-    """Withdraw a request: nobody has to decide it any more, and it never runs."""
+    """Withdraw a request, or cancel a held call by its entry: it never runs."""
     with opened(store, token_file) as desk:
+        if request.startswith("ent_"):
+            entry = desk.cancel_held(entry_id(desk, request), reason=reason or "")
+            put(line(f"cancelled before effect: {what_ran(entry)}"))
+            return
         found = find(desk, request)
         cancelled = desk.cancel(found.id, reason=reason or "withdrawn")
         _tell(cancelled)
 
 
-def settle(
+def settle(  # noqa: PLR0913 - each parameter is an option of the command
     entry: options.EntryId,
     *,
     happened: Annotated[
         bool | None,
         typer.Option(
             "--happened/--did-not-happen", help="Whether the effect took place."
+        ),
+    ] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Let it be tried once more, with the same key."),
+    ] = False,
+    result: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON", help="What it returned, with --happened; the agent gets it."
         ),
     ] = None,
     note: Annotated[
@@ -179,12 +194,29 @@ def settle(
     token_file: options.TokenFile = None,
 ) -> None:
     """Say how an unknown outcome ended; the thread goes on with that."""
-    if happened is None:
-        raise Refused("say which: --happened or --did-not-happen.")
+    if (happened is None) is not again:
+        raise Refused("say which one: --happened, --did-not-happen or --again.")
+    if result is not None and happened is not True:
+        raise Refused("--result goes with --happened.")
+    returned = None if result is None else _json(result)
     with opened(store, token_file) as desk:
-        settled = desk.settle(_entry(desk, entry), happened=happened, note=note)
-    ended = "it happened" if settled.state is EntryState.DONE else "it did not happen"
+        settled = desk.settle(
+            _entry(desk, entry),
+            happened=happened,
+            note=note,
+            result=returned,
+            again=again,
+        )
+    ended = "it happened" if happened else "it did not happen"
+    ended = "it is tried again, with the same key" if again else ended
     put(line(f"settled: {settled.tool}: {ended}. The thread goes on."))
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"--result is no JSON: {error}.") from error
 
 
 def _edit(desk: Desk, request: Request, changes: Changes, reason: str | None) -> Edit:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from signoff.domain.policy import Policy
     from signoff.domain.policy_changes import Published, Recorded
     from signoff.domain.simulation import Simulation
+    from signoff.domain.undo_plan import UndoPlan, UndoRun
+    from signoff.domain.undoing import Dependent
 
 CHANNEL: Final = "cli"
 _SERVERS: Final = ("http://", "https://")
@@ -48,6 +50,36 @@ class Desk(Protocol):
         state: EntryState | None = None,
         limit: int = 100,
     ) -> Sequence[Entry]: ...
+    def entry(self, entry_id: str) -> Entry: ...
+    def open_windows(self, *, limit: int = 100) -> Sequence[Entry]: ...
+    def unknowns(self, *, limit: int = 100) -> Sequence[Entry]: ...
+    def dependents(self, entry_id: str) -> Sequence[Dependent]: ...
+    def look_into(self, entry: Entry) -> Entry: ...
+    def undo_plan(
+        self,
+        entry_id: str | None = None,
+        *,
+        since: str | None = None,
+        thread: str | None = None,
+        only_dependents: bool = False,
+    ) -> UndoPlan: ...
+    def undo_action(
+        self, entry_id: str, *, reason: str = "", force: bool = False
+    ) -> Entry: ...
+    def undo_since(
+        self,
+        entry_id: str,
+        *,
+        reason: str = "",
+        only_dependents: bool = False,
+        force: bool = False,
+    ) -> UndoRun: ...
+    def undo_thread(
+        self, thread: str, *, reason: str = "", force: bool = False
+    ) -> UndoRun: ...
+    def close_window(self, entry_id: str, *, reason: str = "") -> Entry: ...
+    def cancel_held(self, entry_id: str, *, reason: str = "") -> Entry: ...
+    def release(self, entry_id: str) -> Entry: ...
     def stages(self, thread: str) -> Sequence[Stage]: ...
     def tools(self, agent: str | None = None) -> Sequence[KnownTool]: ...
     def policy_log(self, *, limit: int = 100) -> Sequence[Published]: ...
@@ -93,7 +125,15 @@ class Desk(Protocol):
     def delegations(self) -> Sequence[Delegation]: ...
     def revoke_delegation(self, delegation_id: str) -> None: ...
     def cancel(self, request_id: str, *, reason: str) -> Request: ...
-    def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry: ...
+    def settle(
+        self,
+        entry: str,
+        *,
+        happened: bool | None = None,
+        note: str = "",
+        result: object = None,
+        again: bool = False,
+    ) -> Entry: ...
     def pauses(self, *, active: bool = True) -> Sequence[Pause]: ...
     def stalled(self) -> int: ...
     def pause(
@@ -135,6 +175,9 @@ class Direct:
         self.pending, self.count = signoff.pending, signoff.count
         self.votes, self.history = signoff.votes, signoff.history
         self.entry_of, self.journal = signoff.entry_of, signoff.journal
+        self.entry, self.dependents = signoff.entry, signoff.dependents
+        self.open_windows, self.unknowns = signoff.open_windows, signoff.unknowns
+        self.look_into, self.undo_plan = signoff.look_into, signoff.undo_plan
         self.stages = signoff.stages
         self.tools, self.tokens = signoff.tools, signoff.tokens
         self.now, self.audit = signoff.now, signoff.audit
@@ -186,9 +229,62 @@ class Direct:
     def cancel(self, request_id: str, *, reason: str) -> Request:
         return self._signoff.cancel(request_id, by=self.whoami(), reason=reason)
 
-    def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry:
-        by = self.whoami()
-        return self._signoff.settle(entry, happened=happened, note=note, by=by)
+    def undo_action(
+        self, entry_id: str, *, reason: str = "", force: bool = False
+    ) -> Entry:
+        return self._signoff.undo_action(
+            entry_id, by=self.whoami(), reason=reason, force=force
+        )
+
+    def undo_since(
+        self,
+        entry_id: str,
+        *,
+        reason: str = "",
+        only_dependents: bool = False,
+        force: bool = False,
+    ) -> UndoRun:
+        return self._signoff.undo_since(
+            entry_id,
+            by=self.whoami(),
+            reason=reason,
+            only_dependents=only_dependents,
+            force=force,
+        )
+
+    def undo_thread(
+        self, thread: str, *, reason: str = "", force: bool = False
+    ) -> UndoRun:
+        return self._signoff.undo_thread(
+            thread, by=self.whoami(), reason=reason, force=force
+        )
+
+    def close_window(self, entry_id: str, *, reason: str = "") -> Entry:
+        return self._signoff.close_window(entry_id, by=self.whoami(), reason=reason)
+
+    def cancel_held(self, entry_id: str, *, reason: str = "") -> Entry:
+        return self._signoff.cancel_held(entry_id, by=self.whoami(), reason=reason)
+
+    def release(self, entry_id: str) -> Entry:
+        return self._signoff.release(entry_id, by=self.whoami())
+
+    def settle(
+        self,
+        entry: str,
+        *,
+        happened: bool | None = None,
+        note: str = "",
+        result: object = None,
+        again: bool = False,
+    ) -> Entry:
+        return self._signoff.settle(
+            entry,
+            happened=happened,
+            note=note,
+            result=result,
+            again=again,
+            by=self.whoami(),
+        )
 
     def pause(
         self,

@@ -44,6 +44,8 @@ _CODES: Final[tuple[tuple[type[BaseException], ExitCode], ...]] = (
     (e.DigestMismatch, ExitCode.TOO_LATE),
     (e.CannotSettle, ExitCode.TOO_LATE),
     (e.CannotRetry, ExitCode.TOO_LATE),
+    (e.NotReversible, ExitCode.TOO_LATE),
+    (e.DependentsInTheWay, ExitCode.TOO_LATE),
     (e.LostRace, ExitCode.TOO_LATE),
     (e.PolicyError, ExitCode.PROBLEMS),
     (e.CallerError, ExitCode.USAGE),

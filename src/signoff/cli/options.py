@@ -15,6 +15,8 @@ from signoff.domain.journal import EntryState
 from signoff.ports import Filter
 
 _COMPLETED: Final = 50
+SHORTEST_ENTRY: Final = 8
+"""How many characters of an entry's id, `ent_` included, can stand for it."""
 _EVALUATED: Final = re.compile(r"[^A-Za-z0-9 _.,=-]")
 
 
@@ -41,6 +43,20 @@ def complete_entry(context: typer.Context, incomplete: str) -> list[tuple[str, s
         return []
     return [
         (entry.id, _harmless(entry.tool))
+        for entry in entries
+        if entry.id.startswith(incomplete)
+    ]
+
+
+def complete_open(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Entries that can still be undone."""
+    try:
+        with opened(_given(context, "store"), _path(context)) as desk:
+            entries = desk.open_windows(limit=_COMPLETED)
+    except SignoffError:
+        return []
+    return [
+        (entry.id, _harmless(headline(entry.tool, entry.args or {}, 60)))
         for entry in entries
         if entry.id.startswith(incomplete)
     ]

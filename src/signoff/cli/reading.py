@@ -260,7 +260,10 @@ def _list_unknown(desk: Desk, thread: str | None, *, as_json: bool) -> None:
     now = desk.now()
     table = listing("entry", "tool", "thread", "started", "what is known")
     print_rows(table, (_entry_row(entry, now) for entry in found))
-    say("\nFind out, then: signoff settle ENTRY --happened (or --did-not-happen)")
+    say(
+        "\nFind out, then: signoff settle ENTRY --happened "
+        "(or --did-not-happen, or --again)"
+    )
 
 
 def _entry_row(entry: Entry, now: int) -> Iterable[Text]:

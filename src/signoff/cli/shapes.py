@@ -13,6 +13,7 @@ from signoff.domain.pauses import Pause
 from signoff.domain.principals import Token
 from signoff.domain.requests import Request, Vote
 from signoff.domain.stages import Stage
+from signoff.domain.undo_plan import PlannedUndo, UndoPlan, UndoRun
 from signoff.domain.voting import Progress
 
 Json = dict[str, Any]
@@ -48,6 +49,38 @@ def entry_json(entry: Entry) -> Json:
     shape = asdict(entry)
     del shape["result"]
     return shape
+
+
+def plan_json(plan: UndoPlan) -> Json:
+    """What an undo would do; `reach` is what it comes to before something stops it."""
+    return {
+        "thread": plan.thread,
+        "steps": [_step_json(step) for step in plan.steps],
+        "reach": [step.entry.id for step in plan.reach],
+    }
+
+
+def _step_json(step: PlannedUndo) -> Json:
+    changes = step.conflict
+    return {
+        "entry": entry_json(step.entry),
+        "barrier": step.barrier,
+        "dependents": [
+            {"entry": one.entry.id, "how": one.how.value} for one in step.dependents
+        ],
+        "conflict": None if changes is None else [one.as_json() for one in changes],
+    }
+
+
+def run_json(run: UndoRun) -> Json:
+    """What an undo came to."""
+    stopped = run.stopped_at
+    return {
+        "done": [entry_json(entry) for entry in run.done],
+        "stopped_at": None if stopped is None else entry_json(stopped),
+        "why": run.why,
+        "left": [entry_json(entry) for entry in run.left],
+    }
 
 
 def event_json(event: Event) -> Json:

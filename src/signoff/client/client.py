@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from signoff.client.agreeing import AgreeingClient
 from signoff.client.documents import (
     read_advice,
     read_delivery,
@@ -31,18 +30,18 @@ from signoff.client.transport import (
     is_segment,
     request_path,
 )
+from signoff.client.undoing import UndoingClient
 from signoff.domain.actions import canonical
 from signoff.domain.advice import Advice
 from signoff.domain.errors import (
     DeliveryNotFound,
-    EntryNotFound,
     InvalidEdit,
     InvalidSetting,
     PauseNotFound,
     PayloadRefused,
     PolicyNotFound,
 )
-from signoff.domain.journal import Entry, EntryState
+from signoff.domain.journal import Entry
 from signoff.domain.ledger import Audit, Break, Event
 from signoff.domain.notices import Delivery, DeliveryState
 from signoff.domain.pauses import Pause
@@ -57,7 +56,7 @@ if TYPE_CHECKING:
     from signoff.domain.policy import Policy
 
 
-class Client(AgreeingClient):
+class Client(UndoingClient):
     """A signoff server, as the identity of a token.
 
     It has the methods of `Approvals` with the same results and errors. Where those
@@ -119,17 +118,6 @@ class Client(AgreeingClient):
         """
         path = request_path(request_id, "/cancel")
         return read_request(self._post(path, {"reason": reason}))
-
-    def settle(self, entry: str, *, happened: bool, note: str = "") -> Entry:
-        """Say how an unknown outcome ended; the thread goes on with that.
-
-        Raises:
-            EntryNotFound, CannotSettle, NotAllowed: Refused; nothing changed.
-        """
-        if not is_segment(entry):
-            raise EntryNotFound(entry)
-        path = f"/entries/{quote(entry, safe='')}/settle"
-        return read_entry(self._post(path, {"happened": happened, "note": note}))
 
     # Pauses.
 
@@ -214,18 +202,6 @@ class Client(AgreeingClient):
         """The journal's entry of a request's action, if it ever ran."""
         found = self._get(request_path(request.id, "/entry"))
         return None if found is None else read_entry(found)
-
-    def journal(
-        self,
-        *,
-        thread: str | None = None,
-        state: EntryState | None = None,
-        limit: int = 100,
-    ) -> Sequence[Entry]:
-        """Entries of the journal, oldest first; at most 1000."""
-        name = None if state is None else EntryState(state).value
-        found = self._get("/entries", thread=thread, state=name, limit=limit)
-        return [read_entry(data) for data in found]
 
     def thread(self, thread: str) -> Sequence[Request]:
         """Every request of a thread, oldest first."""

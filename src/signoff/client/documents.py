@@ -33,6 +33,8 @@ from signoff.domain.simulation import (
 )
 from signoff.domain.stages import Stage, StageState
 from signoff.domain.timeline import read_steps
+from signoff.domain.undo_plan import PlannedUndo, UndoPlan, UndoRun
+from signoff.domain.undoing import Change, Dependence, Dependent
 from signoff.domain.voting import Alternative, Progress
 from signoff.ports import KnownTool
 
@@ -95,6 +97,39 @@ def read_entry(data: Mapping[str, Any]) -> Entry:
         state=EntryState(data["state"]),
         kind=EntryKind(data["kind"]),
         result=None if result is None else base64.b64decode(result),
+    )
+
+
+def read_dependent(data: Mapping[str, Any]) -> Dependent:
+    entry, how = read_entry(data["entry"]), Dependence(data["how"])
+    return Dependent(entry=entry, how=how)
+
+
+def read_plan(data: Mapping[str, Any]) -> UndoPlan:
+    return read_plain(UndoPlan, data, steps=tuple(map(_planned, data["steps"])))
+
+
+def _planned(data: Mapping[str, Any]) -> PlannedUndo:
+    found = data["conflict"]
+    return read_plain(
+        PlannedUndo,
+        data,
+        entry=read_entry(data["entry"]),
+        dependents=tuple(map(read_dependent, data["dependents"])),
+        conflict=None
+        if found is None
+        else tuple(read_plain(Change, one) for one in found),
+    )
+
+
+def read_run(data: Mapping[str, Any]) -> UndoRun:
+    stopped = data["stopped_at"]
+    return read_plain(
+        UndoRun,
+        data,
+        done=tuple(map(read_entry, data["done"])),
+        stopped_at=None if stopped is None else read_entry(stopped),
+        left=tuple(map(read_entry, data["left"])),
     )
 
 

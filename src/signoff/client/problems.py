@@ -36,11 +36,15 @@ def _rebuilt(
     given: dict[str, Any] = {}
     for name, parameter in inspect.signature(kind).parameters.items():
         if name in problem:
-            value = problem[name]
-            given[name] = tuple(value) if isinstance(value, list) else value
+            given[name] = _frozen(problem[name])
         elif parameter.default is parameter.empty:
             return None
     return kind(**given)
+
+
+def _frozen(value: object) -> object:
+    """Lists as tuples, as errors have them, in lists too."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 @cache

@@ -24,6 +24,8 @@ SignoffError
 │   ├── UnknownThread          there is no such thread to resume
 │   ├── CannotSettle           an entry whose outcome isn't in question
 │   ├── NotReversible          an entry that can't be undone, with the reason
+│   ├── HeldIsAsked            people are asked about a held call; decide that
+│   ├── HeldNeedsOthers        a held call that runs after others that are held
 │   ├── ForceNeedsReason       forcing an undo without saying why
 │   ├── DependentsInTheWay     later entries need the one that is to be undone
 │   ├── UndoHandlerMissing     no undo of this tool and version is registered here
@@ -89,6 +91,8 @@ from signoff.domain.outside import (
 from signoff.domain.undo_errors import (
     DependentsInTheWay,
     ForceNeedsReason,
+    HeldIsAsked,
+    HeldNeedsOthers,
     NotReversible,
     UndoHandlerMissing,
 )
@@ -115,6 +119,8 @@ __all__ = [
     "ForceNeedsReason",
     "GateNameTaken",
     "GraphServerFailed",
+    "HeldIsAsked",
+    "HeldNeedsOthers",
     "HoldOver",
     "InvalidEdit",
     "InvalidSetting",

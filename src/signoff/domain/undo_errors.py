@@ -72,3 +72,39 @@ class UndoHandlerMissing(CallerError):
             "takes it is registered here. Open the process that has it, or register "
             "it again with so.undo(..., upcast=...)."
         )
+
+
+class HeldIsAsked(CallerError):
+    """People are asked about this held call, so that decides and nobody's word alone.
+
+    Attributes:
+        request_id: What they are asked.
+    """
+
+    code = "held_is_asked"
+    status = 409
+
+    def __init__(self, entry_id: str, request_id: str) -> None:
+        self.entry_id, self.request_id = entry_id, request_id
+        super().__init__(
+            f"{entry_id} waits for a decision on {request_id}. Approve that, and it "
+            "runs."
+        )
+
+
+class HeldNeedsOthers(CallerError):
+    """A held call needs others that are still held; it runs after them.
+
+    Attributes:
+        needs: Their ids.
+    """
+
+    code = "held_needs_others"
+    status = 409
+
+    def __init__(self, entry_id: str, needs: tuple[str, ...]) -> None:
+        self.entry_id, self.needs = entry_id, needs
+        super().__init__(
+            f"{entry_id} needs what has not happened yet: {', '.join(needs)}. Release "
+            "that first."
+        )

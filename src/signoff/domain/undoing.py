@@ -340,6 +340,16 @@ def mentions(entry: Entry) -> frozenset[str]:
     )
 
 
+def ids_in(value: object) -> frozenset[str]:
+    """What stands under a name such as `id` or `issue_id`."""
+    return frozenset(text for text, named, _ in _leaves(value) if named)
+
+
+def texts_in(value: object) -> frozenset[str]:
+    """Every text and whole number, as texts."""
+    return frozenset(text for text, _, _ in _leaves(value))
+
+
 def _leaves(value: object, *, named: bool = False) -> Iterator[tuple[str, bool, bool]]:
     """Every text and whole number, with whether its name is that of an id."""
     if isinstance(value, Mapping):

@@ -6,9 +6,9 @@ It lives as long as a browser tab's session. Nothing here draws.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from signoff.client import Client
 from signoff.domain.errors import (
@@ -18,11 +18,15 @@ from signoff.domain.errors import (
     NotAuthenticated,
     SignoffError,
 )
+from signoff.domain.journal import Entry, EntryState
 from signoff.domain.principals import Principal
 from signoff.domain.requests import Approve, Decision
 from signoff.domain.text import reveal
-from signoff.inbox.outcome import Told, explain
+from signoff.domain.undo_plan import UndoRun
+from signoff.inbox.outcome import Told, explain, taken_back
 from signoff.ports import Filter
+
+T = TypeVar("T")
 
 PAGE: Final = 25
 _DECIDED_SHOWN: Final = 2
@@ -49,6 +53,14 @@ class Notice:
     request_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What is about to be taken back: one entry, or a whole thread."""
+
+    entry: str | None = None
+    thread: str | None = None
+
+
 @dataclass(slots=True, kw_only=True, weakref_slot=True, eq=False)
 class Desk:
     """Who sits there, and what lies on it.
@@ -60,6 +72,8 @@ class Desk:
         decided: The requests that were just decided here, newest first.
         problems: What was wrong with the last edit.
         turn: Grows with every answer, so that the page arms its buttons anew.
+        whole: Whether all that can be undone is shown, instead of the inbox.
+        taken: What the undo dialog is about.
         agents: Those that were seen here, to filter by; and so are the tools.
     """
 
@@ -75,6 +89,8 @@ class Desk:
     notices: tuple[Notice, ...] = ()
     problems: tuple[str, ...] = ()
     turn: int = 0
+    whole: bool = False
+    taken: Taken | None = None
     agents: frozenset[str] = frozenset()
     tools: frozenset[str] = frozenset()
 
@@ -150,14 +166,90 @@ class Desk:
         self._advance(opened.request_id)
         return True
 
-    def settle(self, entry_id: str, *, happened: bool, note: str) -> None:
-        """Say whether a call whose outcome is unknown happened."""
+    def settle(
+        self,
+        entry_id: str,
+        *,
+        happened: bool | None,
+        note: str,
+        result: object = None,
+        again: bool = False,
+    ) -> None:
+        """Say how a call whose outcome is unknown ended, or let it be tried again."""
+        self._send(
+            lambda: self.client.settle(
+                entry_id, happened=happened, note=note, result=result, again=again
+            )
+        )
+
+    def look_into(self, entry: Entry) -> None:
+        """Ask the probe whether it happened."""
+        found = self._send(lambda: self.client.look_into(entry))
+        if isinstance(found, Entry) and found.state is EntryState.UNKNOWN:
+            self.tell(Told(tone="warn", text="It can't be told: no probe knows it."))
+
+    def take(self, asked: object) -> None:
+        """Open the dialog that takes an effect, or a whole thread, back."""
+        if isinstance(asked, Mapping):
+            entry, thread = _text(asked.get("entry")), _text(asked.get("thread"))
+            if (entry is None) is not (thread is None):
+                self._put_away()
+                self.taken = Taken(entry=entry, thread=thread)
+
+    def leave(self) -> None:
+        """Put the undo dialog away; nothing is undone."""
+        self.taken = None
+        self.turn += 1
+
+    def see_whole(self, wanted: object) -> None:
+        """Show all that can be undone, or the inbox again."""
+        self.whole = wanted is True
+
+    def undo(self, taken: Taken, *, reason: str, force: bool, several: bool) -> None:
+        """Take it back; with `several`, what needs it first."""
+        self.taken = None
+        if taken.thread is not None:
+            thread = taken.thread
+            self._ran(
+                lambda: self.client.undo_thread(thread, reason=reason, force=force)
+            )
+        elif several:
+            self._ran(
+                lambda: self.client.undo_since(
+                    taken.entry or "", reason=reason, force=force, only_dependents=True
+                )
+            )
+        else:
+            self._ran(
+                lambda: self.client.undo_action(
+                    taken.entry or "", reason=reason, force=force
+                )
+            )
+
+    def release(self, entry_id: object) -> None:
+        """Send a held call now."""
+        if isinstance(entry_id, str):
+            self._ran(lambda: self.client.release(entry_id))
+
+    def cancel_held(self, entry_id: object) -> None:
+        """Cancel a held call before it has any effect."""
+        if isinstance(entry_id, str):
+            self._ran(lambda: self.client.cancel_held(entry_id))
+
+    def _ran(self, act: Callable[[], Entry | UndoRun]) -> None:
+        ended = self._send(act)
+        if ended is not None:
+            self.tell(taken_back(ended))
+
+    def _send(self, act: Callable[[], T]) -> T | None:
+        """What the server answered; None if it refused, which is told."""
         try:
-            self.client.settle(entry_id, happened=happened, note=note)
+            return act()
         except NotAuthenticated:
             raise
         except SignoffError as error:
             self.tell(explain(error, me=self.me.id, now=self.client.now()))
+            return None
 
     def tell(self, told: Told, request_id: str | None = None) -> None:
         """Put a line at the top of the page."""

@@ -13,7 +13,6 @@ from signoff.domain.ledger import Event
 from signoff.domain.pauses import Pause
 from signoff.domain.requests import Request, RequestKind, Status, Vote
 from signoff.domain.stages import Stage
-from signoff.domain.text import reveal
 from signoff.inbox.desk import Desk, Notice
 from signoff.inbox.outcome import Told, explain, what_happened
 from signoff.inbox.wording import headline
@@ -21,6 +20,12 @@ from signoff.ports import Filter
 
 _LARGEST_PAGE: Final = 200
 _UNKNOWN_SHOWN: Final = 5
+_EFFECTS: Final = 100
+_TROUBLED: Final = (
+    EntryState.UNDOING,
+    EntryState.UNDO_FAILED,
+    EntryState.UNDO_UNVERIFIED,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,7 @@ class Seen:
         waiting: How many requests wait, whatever the filter.
         found: How many of them match it.
         awaits: A decision whose effect hasn't ended, so that the page looks again.
+        effects: What can be undone or is held, and undos that need a person.
         stalled: How many calls wait for a pause to be lifted.
     """
 
@@ -74,6 +80,7 @@ class Seen:
     unknown: tuple[tuple[Entry, str], ...]
     pauses: tuple[Pause, ...]
     stalled: int
+    effects: tuple[Entry, ...] = ()
 
 
 def look(desk: Desk) -> Seen:
@@ -107,6 +114,7 @@ def look(desk: Desk) -> Seen:
         unknown=_unknown(desk),
         pauses=tuple(desk.client.pauses()),
         stalled=desk.client.stalled(),
+        effects=_effects(desk),
     )
 
 
@@ -188,9 +196,22 @@ def _unknown(desk: Desk) -> tuple[tuple[Entry, str], ...]:
     return tuple((entry, _what(desk, entry)) for entry in entries)
 
 
+def _effects(desk: Desk) -> tuple[Entry, ...]:
+    client = desk.client
+    held = client.journal(state=EntryState.HELD, limit=_EFFECTS)
+    found = [*held, *client.open_windows(limit=_EFFECTS)]
+    for state in _TROUBLED:
+        found += client.journal(state=state, limit=_EFFECTS)
+    linked = desk.taken.entry if desk.taken is not None else None
+    known = {entry.id: entry for entry in found}
+    if linked is not None and linked in known:  # what was asked for comes first
+        known = {linked: known.pop(linked), **known}
+    return tuple(known.values())
+
+
 def _what(desk: Desk, entry: Entry) -> str:
     if entry.request_id is None:
-        return reveal(entry.tool)
+        return headline(entry.tool, entry.args or {}, RequestKind.ACTION)
     request = desk.client.get(entry.request_id)
     return headline(request.tool, request.args, request.kind)
 

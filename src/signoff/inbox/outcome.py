@@ -18,7 +18,9 @@ from signoff.domain.errors import (
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.requests import Request, RequestKind, Status, Vote
 from signoff.domain.text import reveal
+from signoff.domain.undo_plan import UndoRun
 from signoff.domain.voting import progress
+from signoff.domain.ways_back import label_of
 
 _SECOND: Final = 1_000_000
 _SUMMARY_LENGTH: Final = 300
@@ -72,6 +74,27 @@ def explain(error: SignoffError, *, me: str, now: int) -> Told:
             return Told(tone="bad", text=reveal(str(error)))
 
 
+def taken_back(ended: Entry | UndoRun) -> Told:
+    """What an undo, a cancellation or a release came to."""
+    if isinstance(ended, Entry):
+        tone, said = _TAKEN.get(ended.state, ("plain", ended.state.value))
+        more = ended.undo_summary if tone != "plain" else None
+        label = f" ({label_of(ended)})" if ended.state is EntryState.UNDONE else ""
+        return Told(tone=tone, text=reveal(f"{said}{label}{_more(more)}"))
+    count = (
+        "1 effect was" if len(ended.done) == 1 else f"{len(ended.done)} effects were"
+    )
+    if ended.stopped_at is None:
+        return Told(tone="good", text=f"{count} undone.")
+    text = f"{count} undone. It stopped at {ended.stopped_at.tool}{_more(ended.why)}"
+    left = f" · {len(ended.left)} not tried" if ended.left else ""
+    return Told(tone="warn", text=reveal(text + left))
+
+
+def _more(said: str | None) -> str:
+    return "" if said is None else f": {said[:_SUMMARY_LENGTH]}"
+
+
 def since(at: int, now: int) -> str:
     """`12s ago`, from two database times."""
     return f"{in_words(timedelta(microseconds=max(0, now - at)))} ago"
@@ -120,6 +143,20 @@ _WAYS: Final = {
     EntryState.UNDONE: "executed, and undone",
     EntryState.UNDO_FAILED: "executed; its undo failed",
     EntryState.UNDO_UNVERIFIED: "executed; nobody knows whether its undo worked",
+}
+
+
+_TAKEN: Final = {
+    EntryState.UNDONE: ("good", "Undone"),
+    EntryState.UNDOING: ("plain", "Admitted; a process that has its undo does it"),
+    EntryState.UNDO_FAILED: ("bad", "Its undo failed"),
+    EntryState.UNDO_UNVERIFIED: ("warn", "Its undo could not be verified"),
+    EntryState.CANCELLED: ("good", "Cancelled before effect"),
+    EntryState.HELD: ("plain", "Let go; a process that has its tool runs it"),
+    EntryState.RUNNING: ("plain", "It runs"),
+    EntryState.DONE: ("good", "Sent"),
+    EntryState.FAILED: ("bad", "It failed, and had no effect"),
+    EntryState.UNKNOWN: ("warn", "Nobody knows whether it happened"),
 }
 
 

@@ -17,6 +17,7 @@ from signoff.inbox.dialogs import draw_dialog
 from signoff.inbox.editing import draw_form
 from signoff.inbox.looking import Case, Seen, look
 from signoff.inbox.sinks import safe_code, safe_text
+from signoff.inbox.undoing import draw_undo
 from signoff.inbox.unknown import draw_unknown
 from signoff.inbox.wording import pretty
 
@@ -79,6 +80,10 @@ def _sit_down(api_url: str, token: str) -> Desk:
         client.close()
         raise
     desk.select(st.query_params.get("request"))
+    linked = st.query_params.get("undo")
+    if linked is not None:
+        desk.take({"entry": linked})
+        desk.see_whole(wanted=True)
     return desk
 
 
@@ -125,7 +130,10 @@ def _draw_desk(desk: Desk, seen: Seen) -> None:
         open=desk.select,
         look=_nothing,
     )
+    draw_undo(desk, seen)
     draw_unknown(desk, seen)
+    if desk.whole:
+        return
     left, right = st.columns([0.42, 0.58], gap="medium")
     with left, st.container(key="signoff_list"):
         components.LISTING(

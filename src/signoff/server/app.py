@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from signoff import __version__
 from signoff.client import PREFIX
 from signoff.domain.errors import WorldError
-from signoff.server import agreeing, events, login, problems, routes
+from signoff.server import agreeing, events, journal, login, problems, routes
 from signoff.server.auth import BEARER, Core, authenticated
 from signoff.server.events import Changes
 from signoff.server.guard import Guard, host_names, origin_of
@@ -90,7 +90,7 @@ def create_app(
 
 
 def _route(app: FastAPI, ui: ASGIApp | None) -> None:
-    for router in (routes.router, agreeing.router, events.router):
+    for router in (routes.router, journal.router, agreeing.router, events.router):
         app.include_router(
             router,
             prefix=PREFIX,

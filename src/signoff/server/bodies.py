@@ -145,8 +145,38 @@ class PauseBody(Sent):
 class SettleBody(Sent):
     """How an unknown outcome ended."""
 
-    happened: bool
+    happened: bool | None = None
     note: Text = ""
+    result: Annotated[
+        Any, Field(description="What it returned, as JSON, if it happened.")
+    ] = None
+    again: Annotated[
+        bool, Field(description="Instead: let it be tried again, with the same key.")
+    ] = False
+
+
+class UndoBody(Sent):
+    """Why an effect is taken back, and whether what stands in the way counts."""
+
+    reason: Text = ""
+    force: Annotated[
+        bool,
+        Field(description="Override a conflict; needs a reason, and who may."),
+    ] = False
+
+
+class CloseBody(Sent):
+    """Why an effect stays for good."""
+
+    reason: Text = ""
+
+
+class UndoSinceBody(UndoBody):
+    """The same of several."""
+
+    only_dependents: Annotated[
+        bool, Field(description="Of what came after it, only what needs it.")
+    ] = False
 
 
 class TokenBody(Sent):
@@ -255,6 +285,27 @@ class WantedEntries(BaseModel):
     @property
     def entry_state(self) -> EntryState | None:
         return None if self.state is None else EntryState(self.state)
+
+
+class WantedOpen(BaseModel):
+    """How many open windows to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class WantedPlan(BaseModel):
+    """What a plan is made of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: Annotated[
+        bool, Field(description="It and what came after it, instead of it alone.")
+    ] = False
+    only_dependents: Annotated[
+        bool, Field(description="With `since`: only what needs it.")
+    ] = False
 
 
 class WantedDeliveries(BaseModel):

@@ -26,13 +26,11 @@ from signoff.server.bodies import (
     DecisionBody,
     Name,
     PauseBody,
-    SettleBody,
     SimulateBody,
     TokenBody,
     Wanted,
     WantedAdvice,
     WantedDeliveries,
-    WantedEntries,
 )
 from signoff.server.wire import Json
 
@@ -157,32 +155,6 @@ def entry_of(so: Core, request_id: Name) -> Response:
     `result` is what the tool returned, in base64.
     """
     return Json(so.entry_of(so.get(request_id)))
-
-
-@router.get(
-    "/entries",
-    response_model=list[Entry],
-    operation_id="listEntries",
-    tags=["journal"],
-)
-def entries(so: Core, wanted: Annotated[WantedEntries, Query()]) -> Response:
-    """Entries of the journal, oldest first."""
-    found = so.journal(
-        thread=wanted.thread, state=wanted.entry_state, limit=wanted.limit
-    )
-    return Json(found)
-
-
-@router.post(
-    "/entries/{entry_id}/settle",
-    response_model=Entry,
-    operation_id="settleEntry",
-    tags=["journal"],
-)
-def settle(so: Core, by: Caller, entry_id: Name, body: SettleBody) -> Response:
-    """Say how an unknown outcome ended; the thread goes on with that. People only."""
-    settled = so.settle(entry_id, happened=body.happened, note=body.note, by=by)
-    return Json(settled)
 
 
 @router.get(
