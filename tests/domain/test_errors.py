@@ -42,6 +42,8 @@ LEAVES: list[SignoffError] = [
     errors.UndoInProgress("ent_1", "bob"),
     errors.UndoConflict("ent_1", [{"path": "p", "before": 1, "after": 2, "now": 3}]),
     errors.HoldOver("ent_1", "cancelled", "bob"),
+    errors.HeldIsAsked("ent_1", "req_1"),
+    errors.HeldNeedsOthers("ent_2", ("ent_1",)),
     errors.CannotCapture("big.bin", "holds too much"),
     errors.PayloadLost("ent_1", "it isn't there any more"),
     errors.InvalidSetting("order", "must be one of deadline, newest, risk."),

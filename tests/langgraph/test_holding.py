@@ -150,10 +150,9 @@ async def test_an_async_tool_runs_later_too(
 async def test_a_person_cancels_it_and_the_same_call_asks_from_then_on(
     bench: MakeBench, clock: MovableClock
 ) -> None:
-    agent, post = await with_post(
-        bench, turn(SEND), turn(call("send", "c2", to="bob")), clock=clock
-    )
+    agent, post = await with_post(bench, turn(SEND), clock=clock)
     await agent.start()
+    agent.model.turns += [turn(SEND), turn(call("send", "c2", to="bob"))]
     await agent.so.aio.cancel_held(held(agent).id, by=MARIA, reason="wrong address")
     clock.advance("11m")
     due(agent)

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from signoff import Signoff, reversible
-from signoff.domain.journal import EntryState
+from signoff import Signoff, hold, reversible
+from signoff.domain.journal import Entry, EntryState
+from signoff.service.holds import Held, Ran
 from signoff.testing import MovableClock
-from tests.conformance.outside import ANN, World, register, renamed
+from tests.conformance.outside import ANN, World, action, register, renamed
 from tests.notify.conftest import hook_to, mail_to, outlets
 from tests.notify.hosts import MailHost, WebHost
 from tests.service.conftest import Opener
@@ -102,4 +103,42 @@ def test_without_channels_a_window_closes(
     while so.run_due():
         pass
     assert so.entry(entry.id).state is EntryState.FINAL
+    assert so.audit().holds
+
+
+@pytest.mark.row("C17")
+def test_a_held_call_that_nobody_was_told_of_waits(
+    open_signoff: Opener, web_host: WebHost, clock: MovableClock
+) -> None:
+    sent: list[str] = []
+
+    def send(entry: Entry) -> Ran:
+        sent.append(entry.id)
+        return Ran(summary="sent")
+
+    so, post = open_signoff(hold("send", window="10m")), outlets(hook_to(web_host))
+    so.add_held(Held(tool="send", run=send, agent="clerk"))
+    with web_host.up():
+        first = so.begin_held(action("send", 1, to="ann"))
+        assert so.deliver_due(post) == 1
+    ((_, told),) = web_host.got
+    assert told["type"] == "effect.held"
+    second = so.begin_held(action("send", 2, to="bob"))
+    assert first is not None
+    assert second is not None
+    assert so.deliver_due(post) == 0  # the host is down
+    clock.advance("11m")
+    while so.run_due():
+        pass
+    assert sent == [first.id]
+    assert so.entry(second.id).held_open == "unheard"
+    with web_host.up():
+        assert so.deliver_due(post) == 1
+    while so.run_due():
+        pass
+    assert sent == [first.id]  # they have as long as they were promised
+    clock.advance("11m")
+    while so.run_due():
+        pass
+    assert sent == [first.id, second.id]
     assert so.audit().holds

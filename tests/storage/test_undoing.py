@@ -294,7 +294,7 @@ def test_a_hold_is_released_when_its_time_has_come(store: SqlStore) -> None:
     )
     with store.reading() as reading:
         assert reading.releasable(None, 10) == [now(store, made)]
-    assert move(store, made, due)
+    assert move(store, now(store, made), due)
 
 
 @pytest.mark.row("C7", "C24")

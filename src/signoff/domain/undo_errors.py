@@ -105,6 +105,6 @@ class HeldNeedsOthers(CallerError):
     def __init__(self, entry_id: str, needs: tuple[str, ...]) -> None:
         self.entry_id, self.needs = entry_id, needs
         super().__init__(
-            f"{entry_id} needs what has not happened yet: {', '.join(needs)}. Release "
-            "that first."
+            f"{entry_id} needs what has not happened yet: {', '.join(needs)}. "
+            "It only runs after that: send that first, or wait."
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -23,7 +23,7 @@ from signoff.domain.principals import Principal
 from signoff.domain.requests import Request
 from signoff.service import parking, releasing
 from signoff.service.decide import check_principal
-from signoff.service.holds import Held, Needs, Ran
+from signoff.service.holds import Check, Held, Needs, Ran
 from signoff.service.parking import OPEN, Need
 from signoff.service.releasing import Office
 from signoff.service.undoing import BATCH, Undoing
@@ -34,8 +34,6 @@ PATIENCE_S: Final = 2.0
 """How long `run_due` waits for the held calls that it started; then they run on."""
 SEND_S: Final = 30.0
 """How long `release` waits for the call that it sends."""
-
-Check = Callable[[Mapping[str, Any]], object]
 
 
 class Holding(Undoing):
@@ -48,31 +46,29 @@ class Holding(Undoing):
         """
         self.holds.add(held)
 
-    def precondition(self, tool: str) -> Callable[[Check], Check]:
+    @property
+    def precondition(self) -> Callable[[str], Callable[[Check], Check]]:
         """A decorator: this must still hold when a held call of a tool runs.
+
+        @so.precondition("send_email")
+        def still_open(args): ...
 
         It gets the arguments. True lets the call run; False or a reason cancels it. If
         it raises, hangs or gives anything else, people are asked.
         """
+        return self.holds.register_precondition
 
-        def registered(check: Check) -> Check:
-            self.holds.add_precondition(tool, check)
-            return check
-
-        return registered
-
-    def needs(self, tool: str) -> Callable[[Needs], Needs]:
+    @property
+    def needs(self) -> Callable[[str], Callable[[Needs], Needs]]:
         """A decorator: this tells which held calls a call of a tool needs.
+
+        @so.needs("add_to_channel")
+        def invited(args, held): ...
 
         It gets the arguments, and an `Effect` for each held call of the thread; it
         gives the ids of those that must happen first.
         """
-
-        def registered(needs: Needs) -> Needs:
-            self.holds.add_needs(tool, needs)
-            return needs
-
-        return registered
+        return self.holds.register_needs
 
     def expects_holds(self, policy: Policy | None = None) -> bool:
         """Whether calls may be held here, by this process's policy or by this one."""

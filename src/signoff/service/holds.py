@@ -11,6 +11,7 @@ from signoff.domain.actions import Action
 from signoff.domain.journal import Entry, Way
 from signoff.domain.policy import Policy, Ruling
 from signoff.domain.rules import Verdict
+from signoff.domain.undoing import Effect
 
 AT_ONCE: Final = 8
 """How many held calls run in this process at the same time."""
@@ -46,7 +47,10 @@ class Held:
     rule: Callable[[Action], Ruling] | None = None
 
 
-Needs = Callable[[Mapping[str, Any], Sequence[Entry]], Iterable[str]]
+Check = Callable[[Mapping[str, Any]], object]
+"""A precondition: from the arguments, True, False or a reason."""
+Needs = Callable[[Mapping[str, Any], Sequence[Effect]], Iterable[str]]
+"""From the arguments and what is held: the ids of what must happen first."""
 
 
 class Holds:
@@ -59,7 +63,7 @@ class Holds:
 
     def __init__(self) -> None:
         self._by_way: dict[Way, Held] = {}
-        self._preconditions: dict[str, Callable[[Mapping[str, Any]], object]] = {}
+        self._preconditions: dict[str, Check] = {}
         self._needs: dict[str, Needs] = {}
         self._lock = threading.Lock()
         self._running: set[threading.Thread] = set()
@@ -90,19 +94,27 @@ class Holds:
         self.expected = self.expected or holds
         return holds
 
-    def add_precondition(
-        self, tool: str, check: Callable[[Mapping[str, Any]], object]
-    ) -> None:
+    def register_precondition(self, tool: str) -> Callable[[Check], Check]:
         """What must still be true when a held call of this tool runs."""
-        self._preconditions[tool] = check
 
-    def precondition(self, tool: str) -> Callable[[Mapping[str, Any]], object] | None:
+        def registered(check: Check) -> Check:
+            self._preconditions[tool] = check
+            return check
+
+        return registered
+
+    def precondition(self, tool: str) -> Check | None:
         """The check of a tool, if it has one here."""
         return self._preconditions.get(tool)
 
-    def add_needs(self, tool: str, needs: Needs) -> None:
+    def register_needs(self, tool: str) -> Callable[[Needs], Needs]:
         """Which held calls a call of this tool needs."""
-        self._needs[tool] = needs
+
+        def registered(needs: Needs) -> Needs:
+            self._needs[tool] = needs
+            return needs
+
+        return registered
 
     def needs(self, tool: str) -> Needs | None:
         """What tells which held calls this tool needs, if anything does here."""

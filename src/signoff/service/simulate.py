@@ -36,7 +36,7 @@ MOST_EXAMPLES: Final = 20
 ARGS_SHOWN: Final = 2_000
 SAMPLES: Final = 5
 DEFAULT_SECONDS: Final = 60.0
-_ASKING: Final = frozenset({Verdict.REVIEW})
+_ASKING: Final = frozenset({Verdict.REVIEW, Verdict.HOLD})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
