@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import BaseMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, tool
 from langgraph.prebuilt import InjectedState
 
@@ -149,10 +150,9 @@ async def test_an_async_tool_runs_later_too(
 async def test_a_person_cancels_it_and_the_same_call_asks_from_then_on(
     bench: MakeBench, clock: MovableClock
 ) -> None:
-    agent, post = await with_post(
-        bench, turn(SEND), turn(call("send", "c2", to="bob")), clock=clock
-    )
+    agent, post = await with_post(bench, turn(SEND), clock=clock)
     await agent.start()
+    agent.model.turns += [turn(SEND), turn(call("send", "c2", to="bob"))]
     await agent.so.aio.cancel_held(held(agent).id, by=MARIA, reason="wrong address")
     clock.advance("11m")
     due(agent)
@@ -175,7 +175,7 @@ async def test_the_agent_cancels_its_own(bench: MakeBench, clock: MovableClock) 
     own = cancel_held(agent.so)
 
     def run(thread: str, name: str) -> str:
-        config = {
+        config: RunnableConfig = {
             "configurable": {
                 "thread_id": thread,
                 "signoff_agent": name,
@@ -262,7 +262,9 @@ async def test_the_precondition_is_checked_at_commit(
     if state is EntryState.HELD:
         assert "can't be told" in (agent.one().note or "")
         request = agent.one()
-        agent.so.decide(request.id, Reject("no"), by=MARIA, digest=request.digest)
+        agent.so.decide(
+            request.id, Reject(reason="no"), by=MARIA, digest=request.digest
+        )
         due(agent)
         assert held(agent).state is EntryState.CANCELLED
     assert agent.so.audit().holds

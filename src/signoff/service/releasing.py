@@ -110,8 +110,11 @@ def _decided(
             raise HeldIsAsked(entry.id, request.id)
         if request.status is Status.PENDING:
             return None
+    timed = by is None and not approved
+    if timed and _waits_on(tx, entry):
+        return None
     reason = judged.reason if judged.to == "ask" else ""
-    if not reason and by is None and not approved:
+    if not reason and timed:
         reason = _too_late(tx, entry)
     if reason and not approved:
         _ask(office, tx, entry, judged.ruling, reason)
@@ -222,16 +225,18 @@ def _is_stopped(tx: Writing, entry: Entry, by: Principal | None) -> bool:
         if by is not None:
             raise Paused(entry.tool, tuple(names(pauses)))
         return _rehold(tx, entry, replace(entry, held_open=PAUSED))
-    return by is None and entry.commit_at is not None and _waits_on(tx, entry)
+    return False
 
 
 def _waits_on(tx: Writing, entry: Entry) -> bool:
     """Whether its window isn't over, for it stood still or nobody was told."""
+    if _is_sent_now(tx, entry):
+        return False
     until = _stood_until(tx, entry)
     if until > tx.now():
         return _rehold(tx, entry, replace(entry, commit_at=until))
     wait = (entry.undo_terms or {}).get("on_untold") == Untold.HOLD_OPEN.value
-    if wait and tx.untold(entry.id) and not _is_sent_now(tx, entry):
+    if wait and tx.untold(entry.id):
         return _rehold(tx, entry, replace(entry, held_open=UNHEARD))
     return False
 
@@ -588,7 +593,9 @@ def ask_overdue(office: Office, limit: int) -> int:
 def _ask_overdue(office: Office, entry: Entry) -> bool:
     with office.store.writing(entry.thread) as tx:
         now = tx.entry(entry.id)
-        if now is None or not _is_same(now, entry) or _is_stopped(tx, now, None):
+        if now is None or not _is_same(now, entry):
+            return False
+        if _is_stopped(tx, now, None) or _waits_on(tx, now):
             return False
         reason = _too_late(tx, now)
         return bool(reason) and _ask(office, tx, now, None, reason) is not None
