@@ -14,7 +14,7 @@ from signoff.domain.journal import Entry, EntryState
 from signoff.domain.requests import RequestKind
 from signoff.domain.text import reveal
 from signoff.domain.undo_plan import PlannedUndo, UndoPlan
-from signoff.domain.undoing import ABSENT, Dependence
+from signoff.domain.undoing import ABSENT, Dependence, touched
 from signoff.domain.ways_back import closes_at, is_open, time_left, way_back
 from signoff.inbox import components
 from signoff.inbox.desk import Desk, Taken
@@ -112,6 +112,12 @@ def _draw_step(number: int, step: PlannedUndo, now: int) -> None:
     time = time_left(entry, now)
     back = way_back(entry, now) if step.barrier is None else "cannot be undone"
     safe_text(f"Undo: {back}" + ("" if time is None else f" · {time}"))
+    if entry.args:
+        safe_code(pretty(dict(entry.args)), language="json")
+    did = _did(entry)
+    if did and not step.conflict:
+        safe_text("What it changed; before and after it:")
+        safe_code(pretty(did))
     if step.barrier is not None:
         safe_text(f"In the way: {step.barrier}. Nothing older is undone.")
     for one in step.dependents:
@@ -122,6 +128,14 @@ def _draw_step(number: int, step: PlannedUndo, now: int) -> None:
         safe_code(pretty([_change(one.as_json()) for one in step.conflict]))
     elif step.conflict is None and step.barrier is None:
         safe_text("Whether somebody changed it since is looked at before it is undone.")
+
+
+def _did(entry: Entry) -> list[Data]:
+    before, after = entry.before or {}, entry.after or {}
+    return [
+        {"path": path, "before": before.get(path), "after": after.get(path)}
+        for path in touched(entry.before, entry.after)
+    ]
 
 
 def _change(change: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -111,6 +111,10 @@ def _admitted(event: Event) -> Told:
     return {**who, "undo_forced": body["forced"]}
 
 
+def _cancelled(event: Event) -> Told:
+    return {"undo_by": event.fact.actor, "undo_reason": event.fact.body["reason"]}
+
+
 def _step(event: Event) -> Told:
     return {"steps": dict(event.fact.body["steps"])}
 
@@ -162,7 +166,7 @@ _READ: Final[Mapping[str, Callable[[Event], Told]]] = {
     "undo_step": _step,
     "purged": lambda _: {**dict.fromkeys(KEPT), "steps": {}},
     "released": lambda _: {"held_open": None},
-    "hold_cancelled": lambda event: {"undo_by": event.fact.actor},
+    "hold_cancelled": _cancelled,
 }
 _STATES: Final = {
     "started": EntryState.RUNNING,
