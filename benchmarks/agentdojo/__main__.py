@@ -12,7 +12,7 @@ from typing import Any, Final
 from benchmarks.measure import RESULTS, save
 
 NAME: Final = "agentdojo"
-PARTS: Final = {"a": "gating"}
+PARTS: Final = {"a": "gating", "b": "reverting"}
 
 
 def main(wanted: list[str]) -> int:

@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
 
-from benchmarks.agentdojo.dojo import Call, Environment, Suite, World
+from benchmarks.agentdojo.dojo import Around, Call, Environment, Suite, World
 from signoff import Approve, Principal, Reject, Request, Signoff
 from signoff.langgraph import Runner, SignoffMiddleware
 
@@ -78,6 +78,7 @@ class Run:
     env: Environment
     executed: list[Call]
     failed: list[Call]
+    states: list[Around]
     asked: Counter[str] = field(default_factory=Counter)
     approved: int = 0
     rejected: int = 0
@@ -111,7 +112,8 @@ class Agent:
         """Let the agent make these calls; people answer what it is asked."""
         self.world.begin(env)
         self.script.calls, self.script.says = calls, says
-        run = Run(env, self.world.executed, self.world.failed)
+        world = self.world
+        run = Run(env, world.executed, world.failed, world.states)
         said = {"messages": [HumanMessage("Do your task.")]}
         outcome = self.runner.start(said, thread_id=thread)
         while not outcome.finished:

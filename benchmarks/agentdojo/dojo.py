@@ -80,28 +80,44 @@ class Pair:
     injection: str
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The environment as it was before a call that has an undo, and after it."""
+
+    before: str
+    after: str
+
+
 @dataclass
 class World:
     """What the tools of a suite change, outside of anything that signoff knows.
 
     Attributes:
         executed: The calls that reached it, in order.
+        failed: Those of them that AgentDojo refused.
+        states: The environment around each call that may change something.
     """
 
     suite: Suite
     env: Environment = None
     executed: list[Call] = field(default_factory=list)
     failed: list[Call] = field(default_factory=list)
+    states: list[Around] = field(default_factory=list)
 
     def begin(self, env: Environment) -> None:
         """Start anew, in this environment."""
-        self.env, self.executed, self.failed = env, [], []
+        self.env = env
+        self.executed, self.failed, self.states = [], [], []
 
     def run(self, call: Call) -> Any:  # noqa: ANN401 - any JSON
         """Let AgentDojo run a call; an error is a text, as its agents get it."""
         self.executed.append(call)
         args = copy.deepcopy(dict(call.args))
+        noted = call.tool in WRITES or call.tool in READS_THAT_WRITE
+        before = digest(self.env) if noted else ""
         result, error = self.suite.runtime.run_function(self.env, call.tool, args)
+        if noted:
+            self.states.append(Around(before, digest(self.env)))
         if error is not None:
             self.failed.append(call)
             return error
