@@ -32,7 +32,9 @@ from signoff.domain.voting import Progress
 from signoff.ports import Filter, KnownTool, Outlets, Page, Wakeup, Workforce
 from signoff.service import Approvals
 from signoff.service.audit import Audit
+from signoff.service.holds import Held
 from signoff.service.overdue import Swept
+from signoff.service.parking import Need
 from signoff.service.propose import Asked, Standing
 
 P = ParamSpec("P")
@@ -251,6 +253,50 @@ class AsyncApprovals:
 
     async def add_undo(self, spec: Undo) -> None:
         return self.sync.add_undo(spec)
+
+    async def add_held(self, held: Held) -> None:
+        return self.sync.add_held(held)
+
+    async def expects_holds(self, policy: Policy | None = None) -> bool:
+        return self.sync.expects_holds(policy)
+
+    async def begin_held(
+        self,
+        action: Action,
+        *,
+        ruling: Ruling | None = None,
+        needs: Sequence[Need] = (),
+    ) -> Entry | None:
+        return await self._run(self.sync.begin_held, action, ruling=ruling, needs=needs)
+
+    async def held_needs(
+        self, action: Action, *, ruling: Ruling | None = None
+    ) -> tuple[Need, ...]:
+        return await self._run(self.sync.held_needs, action, ruling=ruling)
+
+    async def offer_held(self, entry_id: str) -> Request | None:
+        return await self._run(self.sync.offer_held, entry_id)
+
+    async def release(self, entry_id: str, *, by: Principal) -> Entry:
+        return await self._run(self.sync.release, entry_id, by=by)
+
+    async def cancel_held(
+        self, entry_id: str, *, by: Principal, reason: str = ""
+    ) -> Entry:
+        return await self._run(self.sync.cancel_held, entry_id, by=by, reason=reason)
+
+    async def cancel_own(
+        self, entry_id: str, *, thread: str, agent: str | None, reason: str = ""
+    ) -> Entry:
+        return await self._run(
+            self.sync.cancel_own, entry_id, thread=thread, agent=agent, reason=reason
+        )
+
+    async def run_held(self, entry_id: str) -> Entry:
+        return await self._run(self.sync.run_held, entry_id)
+
+    async def stranded(self) -> Sequence[tuple[str | None, str, int]]:
+        return await self._run(self.sync.stranded)
 
     async def pause(
         self,

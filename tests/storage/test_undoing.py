@@ -285,10 +285,12 @@ def test_a_hold_is_released_when_its_time_has_come(store: SqlStore) -> None:
 
     assert not move(store, made, due)
     with store.reading() as reading:
-        assert reading.releasable(10) == []
-    assert move(store, made, lambda tx, held: tx.postpone_held(held, at))
+        assert reading.releasable(None, 10) == []
+    assert move(
+        store, made, lambda tx, held: tx.rehold(held, replace(held, commit_at=at))
+    )
     with store.reading() as reading:
-        assert reading.releasable(10) == [now(store, made)]
+        assert reading.releasable(None, 10) == [now(store, made)]
     assert move(store, made, due)
 
 

@@ -24,6 +24,8 @@ SignoffError
 │   ├── UnknownThread          there is no such thread to resume
 │   ├── CannotSettle           an entry whose outcome isn't in question
 │   ├── NotReversible          an entry that can't be undone, with the reason
+│   ├── HeldIsAsked            people are asked about a held call; decide that
+│   ├── HeldNeedsOthers        a held call that runs after others that are held
 │   ├── ForceNeedsReason       forcing an undo without saying why
 │   ├── DependentsInTheWay     later entries need the one that is to be undone
 │   ├── UndoHandlerMissing     no undo of this tool and version is registered here
@@ -471,6 +473,42 @@ class NotReversible(CallerError):
         self.entry_id, self.reason = entry_id, reason
         super().__init__(
             f"{entry_id} can't be undone: {reason}. `signoff journal` shows what can."
+        )
+
+
+class HeldIsAsked(CallerError):
+    """People are asked about this held call, so that decides and nobody's word alone.
+
+    Attributes:
+        request_id: What they are asked.
+    """
+
+    code = "held_is_asked"
+    status = 409
+
+    def __init__(self, entry_id: str, request_id: str) -> None:
+        self.entry_id, self.request_id = entry_id, request_id
+        super().__init__(
+            f"{entry_id} waits for a decision on {request_id}. Approve that, and it "
+            "runs."
+        )
+
+
+class HeldNeedsOthers(CallerError):
+    """A held call needs others that are still held; it runs after them.
+
+    Attributes:
+        needs: Their ids.
+    """
+
+    code = "held_needs_others"
+    status = 409
+
+    def __init__(self, entry_id: str, needs: tuple[str, ...]) -> None:
+        self.entry_id, self.needs = entry_id, needs
+        super().__init__(
+            f"{entry_id} needs what has not happened yet: {', '.join(needs)}. Release "
+            "that first."
         )
 
 

@@ -36,6 +36,9 @@ class EntryKind(StrEnum):
     HELD = "held"
 
 
+Way = tuple[str | None, str]
+"""An agent and one of its tools."""
+
 TRANSITIONS: Final[Mapping[EntryState, Mapping[str, EntryState]]] = {
     EntryState.PREPARED: {"start": EntryState.RUNNING},
     EntryState.RUNNING: {

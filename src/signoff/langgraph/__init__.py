@@ -9,6 +9,7 @@ Runner(so, agent, agent="support").start(...)
 from signoff.langgraph._attempts import idempotency_key
 from signoff.langgraph._gate import GateTerms, Passed, agate, gate
 from signoff.langgraph._heal import heal
+from signoff.langgraph._held import cancel_held
 from signoff.langgraph._middleware import SignoffMiddleware
 from signoff.langgraph._notices import notices
 from signoff.langgraph._remote import RemoteRunner
@@ -28,6 +29,7 @@ __all__ = [
     "SignoffMiddleware",
     "Stages",
     "agate",
+    "cancel_held",
     "gate",
     "guard_tools",
     "heal",

@@ -36,6 +36,16 @@ def idempotency_key() -> str | None:
     return None if entry is None else entry.key
 
 
+@contextmanager
+def running(entry: Entry) -> Iterator[None]:
+    """While this call runs: its key is `idempotency_key`."""
+    token = _CURRENT.set(entry)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
     """How an attempt that raised is recorded."""
@@ -82,7 +92,7 @@ class Attempts:
         if not self.open:
             return None
         self.open = False
-        unapplied = isinstance(error, NotApplied) or _refused_arguments(error)
+        unapplied = isinstance(error, NotApplied) or refused_arguments(error)
         move = "suspend" if isinstance(error, GraphBubbleUp) else "lose"
         move = "fail" if unapplied else move
         summary = f"{type(error).__name__}: {error}"
@@ -131,7 +141,7 @@ class Attempts:
         self.entry, self.open = again, True
 
 
-def _refused_arguments(error: BaseException) -> bool:
+def refused_arguments(error: BaseException) -> bool:
     """Whether pydantic refused the arguments before the tool's own code ran."""
     if not isinstance(error, ValidationError):
         return False

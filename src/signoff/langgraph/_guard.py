@@ -22,10 +22,17 @@ from signoff.domain.errors import (
     Paused,
     PayloadRefused,
 )
-from signoff.domain.journal import HAPPENED, Entry, EntryState, may_retry
+from signoff.domain.journal import (
+    HAPPENED,
+    Entry,
+    EntryKind,
+    EntryState,
+    may_retry,
+)
 from signoff.domain.policy import Policy, Ruling
 from signoff.domain.requests import Request, Status
 from signoff.domain.rules import Verdict
+from signoff.domain.text import joined
 from signoff.langgraph import _words as words
 from signoff.langgraph._attempts import Attempts
 from signoff.langgraph._calls import (
@@ -38,6 +45,7 @@ from signoff.langgraph._calls import (
     known_tool,
     read_call,
 )
+from signoff.langgraph._held import NEEDS_GRAPH, OwnTool, can_wait, held_tool
 from signoff.langgraph._results import (
     Result,
     as_json,
@@ -60,6 +68,7 @@ from signoff.langgraph._steps import (
 )
 from signoff.langgraph._wakes import drop_wakes
 from signoff.service import Approvals
+from signoff.service.parking import OPEN, Need
 from signoff.service.propose import Asked, Standing
 
 POLL_S: Final = 0.05
@@ -122,10 +131,14 @@ class Guard:
 
     def steps(self, call: Call) -> Steps:
         """What happens to a call, one step at a time."""
+        if isinstance(call.request.tool, OwnTool):
+            own: Result = yield Run(call.request)
+            return own
         try:
             yield from self._unpaused(call)
             ruling = self.rule(call)
-            if self._runs_at_once(call, ruling):
+            needs = yield from self._needs(call, ruling)
+            if needs == () and self._runs_at_once(call, ruling):
                 self.so.allowed(call.action, ruling)
                 answer: Result = yield Run(call.request)
                 return answer
@@ -134,9 +147,81 @@ class Guard:
                 return words.refused_message(
                     call, f"the arguments don't fit: {problem}"
                 )
+            if needs != ():
+                behind: Result | None = yield from self._behind(call, ruling, needs)
+                if behind is not None:
+                    return behind
             return (yield from self._judged(call, ruling))
         except PayloadRefused as error:
             return words.refused_message(call, str(error))
+
+    def _needs(
+        self, call: Call, ruling: Ruling
+    ) -> Generator[Do, Any, tuple[Need, ...]]:
+        """The held calls that must happen before this one."""
+        if ruling.verdict is Verdict.DENY or not self.so.expects_holds(self.policy):
+            return ()
+        found: tuple[Need, ...] = yield do("held_needs", call.action, ruling=ruling)
+        return found
+
+    def _behind(
+        self, call: Call, ruling: Ruling, needs: tuple[Need, ...]
+    ) -> Generator[Any, Any, Result | None]:
+        """Park it behind what it needs, or wait until people let that run now."""
+        found: Standing | None = yield do("standing", call.action.id)
+        if found is not None and found.entry is not None:
+            return None
+        while needs != ():
+            over = next((one for one, _ in needs if one.state not in OPEN), None)
+            if over is not None:
+                return words.needs_message(call, over)
+            if self._can_wait(call, ruling):
+                parked: Result | None = yield from self._hold(call, ruling, needs)
+                return parked
+            yield from self._offered(call, needs[0][0])
+            needs = yield from self._needs(call, ruling)
+        drop_wakes()
+        return None
+
+    def _can_wait(self, call: Call, ruling: Ruling) -> bool:
+        """Whether it may be parked too; a look would be of no use later."""
+        looks = ruling.verdict is Verdict.ALLOW and call.action.traits.read_only
+        waits = ruling.verdict in {Verdict.HOLD, Verdict.ALLOW} and not looks
+        return waits and can_wait(call.request.tool)
+
+    def _offered(self, call: Call, needed: Entry) -> Generator[Do | Pause, Any, None]:
+        entry: Entry = yield do("run_held", needed.id)
+        request: Request | None = None
+        if entry.state is EntryState.HELD:
+            request = yield do("offer_held", entry.id)
+        if request is not None and request.status is Status.PENDING:
+            yield Pause(self.payload(call, request))
+        elif entry.state in OPEN:
+            yield Pause(words.behind_payload(call, entry))
+
+    def _hold(
+        self, call: Call, ruling: Ruling, needs: tuple[Need, ...] = ()
+    ) -> Generator[Any, Any, Result | None]:
+        yield from self._introduced(call)
+        self._known(call)
+        try:
+            entry: Entry | None = yield do(
+                "begin_held", call.action, ruling=ruling, needs=needs
+            )
+        except Paused as paused:
+            yield from self._stalled(call, paused.tool)
+            return None
+        return None if entry is None else words.queued_message(call, entry)
+
+    def _known(self, call: Call) -> bool:
+        """Make the tool known as one that can run later, if it can."""
+        tool, agent = call.request.tool, call.action.context.agent
+        if tool is None or not can_wait(tool):
+            return False
+        if self.so.holds.get(agent, tool.name) is None:
+            rule = None if self.policy is None else self.policy.decide
+            self.so.add_held(held_tool(tool, agent=agent, rule=rule))
+        return True
 
     def _unpaused(self, call: Call) -> Generator[Do | Pause, Any, None]:
         """Wait while people have paused what this call is part of.
@@ -185,6 +270,8 @@ class Guard:
 
     def _judged(self, call: Call, ruling: Ruling) -> Steps:
         asked = self.shown(call, (yield from self._introduced(call)))
+        if ruling.verdict is Verdict.HOLD and not self._known(call):
+            asked = replace(asked, note=joined(asked.note, NEEDS_GRAPH))
         tried = set[str]()
         while True:
             found: Standing = yield do("propose", call.action, asked, ruling=ruling)
@@ -207,6 +294,8 @@ class Guard:
             return (yield from self._ran_before(call, found.request, found.entry))
         if found.verdict is Verdict.REVERSIBLE and found.request is None:
             return (yield from self._reversible(call))
+        if found.verdict is Verdict.HOLD and found.request is None:
+            return (yield from self._hold(call, self.rule(call)))
         if found.request is None:
             return (yield from self._allowed(call))
         return (yield from self._asked_for(call, found.request, tried))
@@ -249,10 +338,13 @@ class Guard:
     def _ran_before(
         self, call: Call, request: Request | None, entry: Entry
     ) -> Generator[Any, Any, Any]:
-        if entry.state in HAPPENED:
-            return self._kept(call, entry)
         if entry.state is EntryState.CANCELLED:
             return words.cancelled_message(call, entry)
+        if entry.kind is EntryKind.HELD:
+            # Whatever became of it: the agent learns that by a message of its own.
+            return words.queued_message(call, entry)
+        if entry.state in HAPPENED:
+            return self._kept(call, entry)
         if entry.state is EntryState.RUNNING:
             entry = yield do("look_again", entry)
             if entry.state is EntryState.RUNNING:

@@ -26,6 +26,7 @@ from signoff.langgraph import _words as words
 from signoff.langgraph._calls import read_context
 from signoff.langgraph._guard import Guard
 from signoff.langgraph._heal import heal
+from signoff.langgraph._held import cancel_held
 from signoff.langgraph._interrupt_on import (
     DESCRIPTION_PREFIX,
     InterruptOn,
@@ -54,6 +55,8 @@ class SignoffMiddleware(AgentMiddleware[Any, Any, Any]):
     With `resume_as` it behaves as LangChain's `HumanInTheLoopMiddleware` does: a resume
     in LangChain's format is a decision, recorded as that person's, and `interrupt_on`
     is the whole policy. The application vouches for who answers its resumes.
+
+    Where the policy holds calls, the agent gets a tool to cancel those that it queued.
 
     Args:
         so: Where requests, decisions and effects are kept.
@@ -117,6 +120,8 @@ class SignoffMiddleware(AgentMiddleware[Any, Any, Any]):
             prefix=description_prefix,
             edit_notice=edit_notice,
         )
+        if so.expects_holds(self.guard.policy):
+            self.tools = [cancel_held(so, agent=agent)]
 
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Result]

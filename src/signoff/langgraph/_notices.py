@@ -64,7 +64,8 @@ def told(notice: AgentNotice) -> HumanMessage:
     body = notice.body
     who, tool = body.get("by") or "somebody", body.get("tool")
     args = json.dumps(body.get("args"), ensure_ascii=False)
-    why = f" Reason: {body['reason']}" if body.get("reason") else ""
+    said = "Result" if notice.kind == "released" else "Reason"
+    why = f" {said}: {body['reason']}" if body.get("reason") else ""
     happened = _HAPPENED.get(notice.kind, f"Your call was {notice.kind}")
     stays = f" What remains: {body['remains']}." if body.get("remains") else ""
     text = (
@@ -78,6 +79,8 @@ _HAPPENED: Final = {
     "undone": "{who} took back what you did",
     "cancelled": "{who} cancelled this call before it had any effect",
     "released": "This call, which was held, has run now",
+    "failed": "This call, which was held, was tried and had no effect",
+    "unknown": "This call, which was held, was tried, and nobody knows its outcome yet",
 }
 _SO: Final = {
     "undone": (
@@ -85,4 +88,6 @@ _SO: Final = {
         "asks for it. Doing it again will be asked about."
     ),
     "cancelled": "It was never executed. Do not try it again unless the user asks.",
+    "released": "It is done: do not do it again.",
+    "unknown": "A person will find out. Do not do it again.",
 }

@@ -22,6 +22,7 @@ from signoff.domain.errors import NoCheckpointer, TurnLost, UnknownThread
 from signoff.domain.text import storable
 from signoff.langgraph._calls import AGENT, TEAM, USER
 from signoff.langgraph._fenced import fenced
+from signoff.langgraph._held import know_tools_of
 from signoff.langgraph._wakes import WAKE
 from signoff.ports import Turn, Wakeup
 from signoff.service import Approvals
@@ -90,6 +91,7 @@ class Runner:
         self.so, self.graph, self.agent = so, graph, agent
         self.turns = Turns(so.store) if turns is None else turns
         self._portal = portal
+        know_tools_of(so, graph, agent=agent, portal=portal)
         self._queues: WeakValueDictionary[str, _Queue] = WeakValueDictionary()
         self._lock = threading.Lock()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from langchain_core.messages import ToolMessage
@@ -11,6 +12,7 @@ from langchain_core.messages import ToolMessage
 from signoff.domain.journal import HAPPENED, Entry
 from signoff.domain.pauses import Pause
 from signoff.domain.requests import Request, Status, approves_by_silence
+from signoff.domain.undoing import shown_until, window_of
 from signoff.langgraph._calls import Call
 
 
@@ -165,6 +167,47 @@ def ended_message(call: Call, entry: Entry) -> ToolMessage:
     return _message(
         call, f"This call failed and had no effect: {entry.summary}", status="error"
     )
+
+
+def queued_message(call: Call, entry: Entry) -> ToolMessage:
+    """A held call: it hasn't happened, and may be cancelled until then."""
+    return _message(
+        call,
+        f"Queued, not done: `{entry.tool}` has not been executed. {_when(entry)} Until "
+        f"then it can be cancelled; its id is {entry.id}. You will be told what became "
+        "of it: do not call it again, and do not say that it is done.",
+        status="success",
+    )
+
+
+def _when(entry: Entry) -> str:
+    if entry.commit_at is None:
+        return "It runs once people approve it."
+    until = shown_until(entry.commit_at, window_of(entry))
+    at = datetime.fromtimestamp(until // 1_000_000, UTC)
+    return f"It will be at {at:%Y-%m-%d %H:%M:%S} UTC, unless somebody cancels it."
+
+
+def needs_message(call: Call, entry: Entry) -> ToolMessage:
+    """It was not run, since what it needs never happened, or maybe didn't."""
+    return _message(
+        call,
+        f"Not run: `{call.action.tool}` needs {entry.id} (`{entry.tool}`), which is "
+        f"{entry.state.value}.",
+        status="error",
+    )
+
+
+def behind_payload(call: Call, entry: Entry) -> dict[str, Any]:
+    """The interrupt's value while a call waits for a held one to happen."""
+    return {
+        "type": "held",
+        "tool_call_id": call.call_id,
+        "name": call.action.tool,
+        "args": dict(call.action.args),
+        "description": f"Waits until `{entry.tool}` has run ({entry.id}).",
+        "signoff": {"entry_id": entry.id},
+    }
 
 
 def cancelled_message(call: Call, entry: Entry) -> ToolMessage:

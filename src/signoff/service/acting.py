@@ -19,7 +19,7 @@ from signoff.domain.policy import Policy, Ruling
 from signoff.domain.requests import Request
 from signoff.domain.rules import Verdict
 from signoff.ports import Calendars, KnownTool, Store
-from signoff.service import execute, propose, reversing
+from signoff.service import execute, parking, propose, reversing
 from signoff.service.core import NO_RULES, Core
 from signoff.service.propose import Asked, Standing
 from signoff.service.pulse import Pulse
@@ -222,7 +222,7 @@ class Acting(Core):
         if ruling.verdict is Verdict.DENY:
             propose.refuse(self.store, action, ruling)
             return Standing(verdict=ruling.verdict, ruling=ruling)
-        undone = reversing.repeats(self.store, self.undos, action)
+        undone = self._repeated(action)
         if undone is not None:
             return self._asked_because(
                 action, ruling, asked, reversing.asked_again(undone)
@@ -230,12 +230,25 @@ class Acting(Core):
         if ruling.verdict is Verdict.ALLOW:
             self.allowed(action, ruling)
             return Standing(verdict=ruling.verdict, ruling=ruling)
+        if ruling.verdict is Verdict.REVIEW:
+            return self._ask(action, ruling, asked)
+        reason = self._no_way(action, ruling)
+        if reason is None:
+            return Standing(verdict=ruling.verdict, ruling=ruling)
+        return self._asked_because(action, ruling, asked, reason)
+
+    def _no_way(self, action: Action, ruling: Ruling) -> str | None:
+        """Why it is asked although its rule lets it run, or run later."""
         if ruling.verdict is Verdict.REVERSIBLE:
-            reason = reversing.refusal(self.undos, action)
-            if reason is None:
-                return Standing(verdict=ruling.verdict, ruling=ruling)
-            return self._asked_because(action, ruling, asked, reason)
-        return self._ask(action, ruling, asked)
+            return reversing.refusal(self.undos, action)
+        known = self.holds.get(action.context.agent, action.tool) is not None
+        return None if known else parking.NO_TOOL
+
+    def _repeated(self, action: Action) -> Entry | None:
+        """What people took back, or cancelled, and this call would do again."""
+        if self.undos.get(action.tool) is None and not self.holds.expected:
+            return None
+        return reversing.repeats(self.store, self.undos, action)
 
     def _asked_because(
         self, action: Action, ruling: Ruling, asked: Asked, reason: str

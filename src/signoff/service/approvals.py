@@ -16,6 +16,7 @@ from signoff.service.acting import DEFAULT_LEASE
 from signoff.service.agreeing import Agreeing
 from signoff.service.answering import Answering
 from signoff.service.audit import Audit, audit
+from signoff.service.holding import PATIENCE_S
 from signoff.service.identities import Identities
 from signoff.service.looking import Looking
 from signoff.service.operating import Operating
@@ -74,6 +75,7 @@ class Approvals(
 
     def close(self) -> None:
         """Write what is queued and close the connections."""
+        self.holds.wait(PATIENCE_S)
         self._pulse.stop()
         self._desk.pulse.stop()
         self._watch.stop()

@@ -52,6 +52,7 @@ def _deciding(row: Entry) -> Told:
         "undo_until": row.undo_until,
         "held_open": row.held_open,
         "commit_at": row.commit_at,
+        "request_id": row.request_id,
         "undo_by": row.undo_by,
         "undo_forced": row.undo_forced,
         "undo_attempt": row.undo_attempt,
@@ -119,7 +120,7 @@ _ended: Final = _picked("output", "after", "bound", "not_undoable", "undo_until"
 _READ: Final[Mapping[str, Callable[[Event], Told]]] = {
     "started": _started,
     "parked": _started,
-    "postponed": _picked("commit_at"),
+    "postponed": _picked("commit_at", "held_open", "request_id"),
     "finished": _ended,
     "settled": _settled,
     "probed": _settled,
@@ -129,6 +130,7 @@ _READ: Final[Mapping[str, Callable[[Event], Told]]] = {
     "undo_started": lambda event: {"undo_attempt": event.fact.body["attempt"]},
     "undo_step": _step,
     "purged": lambda _: {**dict.fromkeys(KEPT), "steps": {}},
+    "released": lambda _: {"held_open": None},
     "hold_cancelled": lambda event: {"undo_by": event.fact.actor},
 }
 _STATES: Final = {

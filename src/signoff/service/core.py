@@ -10,6 +10,7 @@ from signoff.domain.rules import deny, read_rule
 from signoff.ports import Calendars, Store
 from signoff.service import policies, propose
 from signoff.service.bell import Bell
+from signoff.service.holds import Holds
 from signoff.service.reach import Directory
 from signoff.service.undos import Undos
 from signoff.service.watch import Watch
@@ -24,6 +25,7 @@ class Core:
         directory: Who is known: everybody with a token, or also people without one.
         bell: Rings in this process when something changed.
         undos: How this process takes back what tools did.
+        holds: The held calls that this process can run.
     """
 
     def __init__(
@@ -42,6 +44,8 @@ class Core:
         self.calendars = calendars
         self.bell = Bell()
         self.undos = Undos()
+        self.holds = Holds()
+        self.holds.expect(policy)
         self._watch = Watch(store)
         self._policies: dict[str, Policy] = {}
         self._published: set[tuple[str, str | None]] = set()

@@ -12,6 +12,7 @@ from signoff.domain.agreement import Quorum
 from signoff.domain.calendars import check_hours
 from signoff.domain.deadlines import Silence
 from signoff.domain.duration import microseconds
+from signoff.domain.errors import NobodyCanApprove
 from signoff.domain.journal import Entry, EntryState, entry_id
 from signoff.domain.ledger import Fact
 from signoff.domain.notices import Notice
@@ -27,7 +28,7 @@ from signoff.domain.requests import (
 from signoff.domain.rules import Rule, Verdict
 from signoff.domain.text import joined, storable
 from signoff.domain.timeline import After, plain_hours, timeline
-from signoff.ports import Calendars, Ruled, Store
+from signoff.ports import Calendars, Ruled, Store, Writing
 from signoff.service.reach import Directory, check_reach, refused_fact
 from signoff.service.standstill import frozen_since
 
@@ -66,12 +67,6 @@ class Asked:
     description: str = ""
     note: str | None = None
     decisions: tuple[str, ...] | None = None
-
-
-NOT_YET: Final[Mapping[Verdict, str]] = {
-    Verdict.HOLD: "no timer releases held calls here, so it is asked instead",
-}
-"""Why the verdicts of the third pattern ask: nothing else is safe here."""
 
 
 def standing(store: Store, action_id: str) -> Standing | None:
@@ -127,20 +122,37 @@ def ask(
             if not lapsed(found, tx.now()):
                 return before
         number = 1 if before is None else before.ask + 1
-        request = make_request(
-            action, ruling, asked, now=tx.now(), ask=number, after=after
+        reached = make_in(
+            tx, action, ruling, asked, ask=number, after=after, directory=directory
         )
-        reached = check_reach(tx, request, ruling.rule, directory)
         if isinstance(reached, Request):
-            reached = replace(reached, frozen_at=frozen_since(tx, reached))
-            if before is None:
-                tx.add_actions([ruled(action, ruling)])
-            tx.add_request(reached)
-            tx.record(asked_fact(reached, ruling))
-            tx.tell(Notice(kind="asked", request_id=reached.id, revision=1))
             return reached
-        refused_fact(tx, request, reached)
     raise reached
+
+
+def make_in(  # noqa: PLR0913 - what is asked, for the how manieth time, and of whom
+    tx: Writing,
+    action: Action,
+    ruling: Ruling,
+    asked: Asked,
+    *,
+    ask: int,
+    after: After,
+    directory: Directory,
+) -> Request | NobodyCanApprove:
+    """Make a request, in the caller's transaction, or note why nobody could."""
+    request = make_request(action, ruling, asked, now=tx.now(), ask=ask, after=after)
+    reached = check_reach(tx, request, ruling.rule, directory)
+    if not isinstance(reached, Request):
+        refused_fact(tx, request, reached)
+        return reached
+    reached = replace(reached, frozen_at=frozen_since(tx, reached))
+    if tx.ruled(action.id) is None:
+        tx.add_actions([ruled(action, ruling)])
+    tx.add_request(reached)
+    tx.record(asked_fact(reached, ruling))
+    tx.tell(Notice(kind="asked", request_id=reached.id, revision=1))
+    return reached
 
 
 def refuse(store: Store, action: Action, ruling: Ruling) -> None:
@@ -207,7 +219,7 @@ def make_request(
         rule=rule.label,
         policy_version=ruling.policy_version,
         terms=terms_of(rule, asked.decisions, error=ruling.error),
-        note=joined(ruling.error, NOT_YET.get(ruling.verdict), asked.note),
+        note=joined(ruling.error, asked.note),
         asked_at=now,
         expires_at=planned.expires_at,
         changed_at=now,

@@ -63,9 +63,8 @@ def refusal(undos: Undos, action: Action) -> str | None:
 def repeats(store: Store, undos: Undos, action: Action) -> Entry | None:
     """The entry that people took back and that this call would do again."""
     found = undos.get(action.tool)
-    if found is None:
-        return None
-    intent = intent_of(action.tool, action.args, found.spec.resource)
+    resource = () if found is None else found.spec.resource
+    intent = intent_of(action.tool, action.args, resource)
     with store.reading() as reading:
         return reading.undone_like(action.context.thread, intent)
 

@@ -27,7 +27,7 @@ from signoff.domain.simulation import (
     effort,
 )
 from signoff.ports import Reading, Store
-from signoff.service.propose import NOT_YET, terms_of
+from signoff.service.propose import terms_of
 
 PAGE: Final = 1_000
 TOOLS: Final = 500
@@ -36,7 +36,7 @@ MOST_EXAMPLES: Final = 20
 ARGS_SHOWN: Final = 2_000
 SAMPLES: Final = 5
 DEFAULT_SECONDS: Final = 60.0
-_ASKING: Final = frozenset({Verdict.REVIEW, *NOT_YET})
+_ASKING: Final = frozenset({Verdict.REVIEW})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from typing import Final
 from signoff.domain.errors import EntryNotFound, UndoConflict
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.principals import Principal
-from signoff.domain.rules import Verdict
 from signoff.domain.undo_plan import UndoPlan, UndoRun
 from signoff.domain.undoing import AgentNotice, Dependent, Orphan, Undo
 from signoff.service import several, take_back, windows
@@ -41,9 +40,7 @@ class Undoing(Acting):
 
         Otherwise there is nothing that its agents would have to be told.
         """
-        rules = () if self.policy is None else self.policy.rules
-        held = any(rule.verdict is Verdict.HOLD for rule in rules)
-        return held or self.undos.tools != ()
+        return self.holds.expected or self.undos.tools != ()
 
     def undo_action(
         self, entry_id: str, *, by: Principal, reason: str = "", force: bool = False

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from signoff.clock import monotonic
 from signoff.ports import Wakeup, Workforce
 from signoff.service import deliver, overdue, pauses, purging, turns
+from signoff.service.holding import Holding
 from signoff.service.overdue import Swept
-from signoff.service.undoing import Undoing
 
 LONGEST_DELAY_S = 300
 TIDY_EVERY_S = 3600
 
 
-class Upkeep(Undoing):
+class Upkeep(Holding):
     """The use cases of whoever keeps things going: a loop, a worker, a server."""
 
     _tidy_from = 0.0
@@ -29,7 +29,7 @@ class Upkeep(Undoing):
     def next_due(self) -> int | None:
         """Microseconds until something has to be done; None while nothing waits."""
         with self.store.reading() as reading:
-            return reading.next_due(self.undos.tools)
+            return reading.next_due(self.undos.tools, self.holds.ways)
 
     def sweep(self) -> Swept:
         """Remind, escalate and settle what is due; after a stop, catch up."""
@@ -94,7 +94,7 @@ class Upkeep(Undoing):
     def _due_work(self) -> Sequence[Callable[[], int]]:
         """What `run_due` does, in order; each says how much there was."""
         own = self.wake_freed, self._swept, self.lose_turns, self._tidied
-        return (*own, *self._undo_work(), self._purged)
+        return (*own, *self._undo_work(), *self._held_work(), self._purged)
 
     def _swept(self) -> int:
         return self.sweep().total

@@ -13,7 +13,7 @@ from signoff.domain.ledger import Fact
 from signoff.domain.rules import Untold
 from signoff.domain.undoing import Happened, Orphan, Undo, window_of
 from signoff.ports import Store, Writing
-from signoff.service import execute, reversing
+from signoff.service import execute, releasing, reversing
 from signoff.service.undos import HandlerFailed, Undos, call, effect_of
 
 log: Final = logging.getLogger("signoff")
@@ -183,6 +183,9 @@ def _settle(store: Store, entry: Entry, move: str, told: str, output: object) ->
         if output is not None:
             body["output"] = reversing.hashed(output)
         tx.record(_fact("probed", entry, body))
+        if entry.kind is EntryKind.HELD:
+            happened = move == "settle_done"
+            releasing.tell_end(tx, entry, happened=happened, by="probe", why=told)
         tx.wake(entry.agent)
         return True
 

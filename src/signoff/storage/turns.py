@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy import literal_column as sql
 
 from signoff.clock import Clock
+from signoff.domain.journal import Way
 from signoff.ports import Turn, Waiting, Wakeup, Worker, Workforce
 from signoff.storage import rows
 from signoff.storage import tables as t
@@ -93,7 +94,7 @@ class TurnsReading:
 
     _connection: Connection
     _clock: str
-    next_effect: Callable[[Sequence[str]], int | None]
+    next_effect: Callable[[Sequence[str], Sequence[Way]], int | None]
 
     def wakeups(self, agent: str | None, *, ready: bool = False) -> Sequence[Wakeup]:
         columns = t.wakeups.c
@@ -126,7 +127,9 @@ class TurnsReading:
         row = self._connection.execute(found).mappings().first()
         return None if row is None else _turn(row)
 
-    def next_due(self, tools: Sequence[str] = ()) -> int | None:
+    def next_due(
+        self, tools: Sequence[str] = (), held: Sequence[Way] = ()
+    ) -> int | None:
         deadline = select(func.min(t.requests.c.due_at)).where(
             # Spelled out: a parameter would hide the partial index from the planner.
             text("status = 'pending' AND frozen_at IS NULL")
@@ -135,7 +138,7 @@ class TurnsReading:
         retry = select(func.min(t.wakeups.c.due_at)).where(t.wakeups.c.due_at > now)
         found = select(deadline.scalar_subquery(), retry.scalar_subquery(), now)
         *moments, at = self._connection.execute(found).one()
-        moments.append(self.next_effect(tools))
+        moments.append(self.next_effect(tools, held))
         known = [int(moment) for moment in moments if moment is not None]
         return max(0, min(known) - int(at)) if known else None
 

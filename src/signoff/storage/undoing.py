@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Connection,
-    Executable,
-    Select,
-    Update,
-    UpdateBase,
     and_,
     bindparam,
     func,
@@ -22,12 +17,12 @@ from sqlalchemy import (
     text,
 )
 
-from signoff.domain import journal
-from signoff.domain.journal import Entry, EntryState
+from signoff.domain.journal import Entry, EntryState, Way
 from signoff.domain.undoing import AgentNotice, Dependency, Orphan, window_of
 from signoff.storage import rows
 from signoff.storage import tables as t
 from signoff.storage.entries import INSERTS
+from signoff.storage.holding import HoldsReading, HoldsWriting, due, of_ways
 
 _E: Final = t.entries.c
 _AFTER: Final = (
@@ -43,41 +38,30 @@ _LIKE: Final = (
         text("intent IS NOT NULL"),
         _E.thread == bindparam("thread"),
         _E.intent == bindparam("intent"),
-        _E.state.in_(("undoing", "undone", "undo_failed", "undo_unverified")),
+        _E.state.in_(
+            ("undoing", "undone", "undo_failed", "undo_unverified", "cancelled")
+        ),
     )
     .order_by(_E.seq.desc())
     .limit(1)
 )
 
 
-class _Changing(Protocol):
-    def __call__(
-        self, statement: UpdateBase, values: Mapping[str, Any] | None = None
-    ) -> bool: ...
-
-
-class UndosReading:
+class UndosReading(HoldsReading):
     """What is to be done with windows, holds and undos."""
-
-    _connection: Connection
-    _clock: str
 
     def closing(self, limit: int) -> Sequence[Entry]:
         """Entries whose window has passed and that nothing holds open."""
-        return self._found(_due(t.CLOSING, _E.undo_until, self._at(), limit))
-
-    def releasable(self, limit: int) -> Sequence[Entry]:
-        """Held calls whose time has come."""
-        return self._found(_due(t.RELEASING, _E.commit_at, self._at(), limit))
+        return self._found(due(t.CLOSING, _E.undo_until, self._at(), limit))
 
     def undos_due(self, tools: Sequence[str], limit: int) -> Sequence[Entry]:
         """Admitted undos of these tools that no live process works at."""
-        found = _due(t.UNDOING, _E.undo_lease_until, self._at(), limit)
+        found = due(t.UNDOING, _E.undo_lease_until, self._at(), limit)
         return self._found(found.where(_E.tool.in_(tools)))
 
     def probes_due(self, tools: Sequence[str], limit: int) -> Sequence[Entry]:
         """Unknown outcomes of these tools that are to be looked into."""
-        found = _due(t.PROBING, _E.probe_at, self._at(), limit)
+        found = due(t.PROBING, _E.probe_at, self._at(), limit)
         return self._found(found.where(_E.tool.in_(tools)))
 
     def held_open(self, reason: str | None, limit: int) -> Sequence[Entry]:
@@ -179,14 +163,17 @@ class UndosReading:
         found = found.order_by(columns.created_at, columns.id)
         return [rows.agent_notice_from(row) for row in self._read(found)]
 
-    def next_effect(self, tools: Sequence[str]) -> int | None:
-        """When something is due about an effect; undos and probes of these tools."""
-        mine = _E.tool.in_(tools)
+    def next_effect(self, tools: Sequence[str], held: Sequence[Way] = ()) -> int | None:
+        """When something is due about an effect.
+
+        Undos and probes are of these `tools`, and what is released of these `held`.
+        """
+        mine, timed = _E.tool.in_(tools), (_E.held_open.is_(None), of_ways(held))
         moments = [
             select(func.min(column)).where(text(where), *more).scalar_subquery()
             for where, column, more in (
                 (t.CLOSING, _E.undo_until, ()),
-                (t.RELEASING, _E.commit_at, ()),
+                (t.RELEASING, _E.commit_at, timed),
                 (t.UNDOING, _E.undo_lease_until, (mine,)),
                 (t.PROBING, _E.probe_at, (mine,)),
             )
@@ -200,23 +187,9 @@ class UndosReading:
         found = found.order_by(columns.entry_id, columns.on_entry_id)
         return [rows.dependency_from(row) for row in self._read(found)]
 
-    def _found(self, statement: Executable, **values: object) -> Sequence[Entry]:
-        return [rows.entry_from(row) for row in self._read(statement, **values)]
 
-    def _read(self, statement: Executable, **values: object) -> Sequence[rows.Row]:
-        return self._connection.execute(statement, values).mappings().all()
-
-    def _at(self) -> ColumnElement[int]:
-        return literal_column(self._clock, BigInteger)
-
-
-class UndosWriting:
+class UndosWriting(HoldsWriting):
     """Moves of windows, holds and undos, in one transaction."""
-
-    _connection: Connection
-    _clock: str
-    _now: int
-    _changed: _Changing
 
     def end_reversible(
         self,
@@ -366,41 +339,6 @@ class UndosWriting:
             .values(probe_at=at)
         )
 
-    def release_held(
-        self, entry: Entry, *, worker: str, lease: int, early: bool
-    ) -> bool:
-        """Let a held call run: its time has come, or a person sends it now."""
-        news = {
-            "worker": worker,
-            "lease_until": self._now + lease,
-            "started_at": self._now,
-        }
-        now = literal_column(self._clock, BigInteger)
-        due = () if early else (_E.commit_at <= now,)
-        return self._step(entry, "release", news, *due)
-
-    def cancel_held(self, entry: Entry, *, by: str, reason: str | None) -> bool:
-        """Cancel a call that is still held, whatever the time."""
-        news = {
-            "finished_at": self._now,
-            "undo_by": by,
-            "undo_reason": reason,
-            "undo_at": self._now,
-        }
-        return self._step(entry, "cancel", news)
-
-    def postpone_held(self, entry: Entry, at: int) -> bool:
-        """Hold a call longer, such as until what it depends on has run."""
-        return self._changed(
-            t.entries.update()
-            .where(
-                _E.id == entry.id,
-                _E.state == EntryState.HELD.value,
-                _E.commit_at == entry.commit_at,
-            )
-            .values(commit_at=at, changed_at=self._now)
-        )
-
     def add_dependencies(self, dependencies: Sequence[Dependency]) -> None:
         """Note what an entry needs; a declared one stays declared."""
         if dependencies:
@@ -425,29 +363,3 @@ class UndosWriting:
 
     def _tried(self, entry: Entry) -> ColumnElement[bool]:
         return _E.undo_attempt == entry.undo_attempt
-
-    def _step(
-        self,
-        entry: Entry,
-        move: str,
-        news: Mapping[str, Any],
-        *where: ColumnElement[bool],
-    ) -> bool:
-        to = journal.step(entry.state, move)
-        values = {**news, "state": to.value, "changed_at": self._now}
-        return self._changed(_as_it_was(entry).where(*where).values(**values))
-
-
-def _as_it_was(entry: Entry) -> Update:
-    return t.entries.update().where(_E.id == entry.id, _E.state == entry.state.value)
-
-
-def _due(
-    where: str, column: ColumnElement[Any], now: ColumnElement[int], limit: int
-) -> Select[Any]:
-    return (
-        select(t.entries)
-        .where(text(where), column <= now)
-        .order_by(column, _E.id)
-        .limit(limit)
-    )

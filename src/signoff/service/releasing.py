@@ -1,0 +1,594 @@
+"""Held calls run, are cancelled, or are asked about: exactly one of these.
+
+Everything is checked again when a call's time has come: what policy says now, whether
+its precondition holds, who agreed, whether people were told, and what it needs.
+"""
+
+from __future__ import annotations
+
+import copy
+import glob
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from signoff.domain.actions import Action, check_texts, digest
+from signoff.domain.duration import duration, microseconds
+from signoff.domain.errors import (
+    EntryNotFound,
+    HeldIsAsked,
+    HeldNeedsOthers,
+    HoldOver,
+    NotAllowed,
+    Paused,
+)
+from signoff.domain.journal import Entry, EntryState
+from signoff.domain.ledger import Fact
+from signoff.domain.pauses import covering, moved, names
+from signoff.domain.policy import Ruling
+from signoff.domain.principals import Principal, PrincipalKind
+from signoff.domain.requests import Request, Status, approves_by_silence, shown
+from signoff.domain.rules import Untold, Verdict, review
+from signoff.domain.text import storable
+from signoff.domain.undoing import DEFAULT_TIMEOUT, intent_of, window_of
+from signoff.domain.voting import is_agreed
+from signoff.ports import Calendars, Reading, Store, Writing
+from signoff.service.decide import check_principal, settle
+from signoff.service.execute import SUMMARY_LENGTH, Worker, entry_fact
+from signoff.service.holds import Holds, Ran
+from signoff.service.parking import OPEN, action_of
+from signoff.service.propose import Asked, hours_of, make_in, terms_of
+from signoff.service.reach import Directory
+from signoff.service.reversing import hashed
+from signoff.service.take_back import Wish, check_may_undo, find, tell_agent
+from signoff.service.undos import HandlerFailed, Undos, call
+
+log: Final = logging.getLogger("signoff")
+
+UNHEARD: Final = "unheard"
+PAUSED: Final = "paused"
+NEEDS: Final = "needs"
+SIGNOFF: Final = "signoff"
+MAX_LATE: Final = microseconds(duration("1h", name="max_late"))
+_BOTH: Final = ("approve", "reject")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Office:
+    """What releasing needs of this process."""
+
+    store: Store
+    holds: Holds
+    undos: Undos
+    rule: Callable[[Action], Ruling]
+    worker: Worker
+    directory: Directory
+    calendars: Calendars | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """What policy and precondition say now: `run`, `ask` or `cancel`."""
+
+    to: str = "run"
+    reason: str = ""
+    ruling: Ruling | None = None
+
+
+def commit(office: Office, entry: Entry, by: Principal | None = None) -> Entry | None:
+    """Claim a held call whose time has come, or that somebody sends now.
+
+    None: it doesn't run now. It was cancelled, is asked about, waits for something, or
+    somebody else was faster.
+
+    Raises:
+        HeldIsAsked, HeldNeedsOthers, Paused: With `by`: it can't be sent now.
+    """
+    if entry.state is EntryState.PREPARED:
+        return _again(office, entry)
+    judged = _judge(office, entry)
+    with office.store.writing(entry.thread) as tx:
+        now = tx.entry(entry.id)
+        if now is None or not _is_same(now, entry):
+            return None
+        if judged.to == "cancel":
+            cancel_in(tx, now, by=SIGNOFF, reason=judged.reason)
+            return None
+        if _is_stopped(tx, now, by):
+            return None
+        return _decided(office, tx, now, judged, by)
+
+
+def _decided(
+    office: Office, tx: Writing, entry: Entry, judged: _Judged, by: Principal | None
+) -> Entry | None:
+    request = None if entry.request_id is None else tx.request(entry.request_id)
+    approved = request is not None and _is_approved(tx, entry, request, judged.ruling)
+    if not approved and entry.commit_at is None and request is not None:
+        if by is not None and request.status is Status.PENDING:
+            raise HeldIsAsked(entry.id, request.id)
+        if request.status is Status.PENDING:
+            return None
+    reason = judged.reason if judged.to == "ask" else ""
+    if not reason and by is None and not approved:
+        reason = _too_late(tx, entry)
+    if reason and not approved:
+        _ask(office, tx, entry, judged.ruling, reason)
+        return None
+    if not _is_intact(tx, entry):
+        cancel_in(tx, entry, by=SIGNOFF, reason="what is stored isn't what was queued")
+        return None
+    early = approved or by is not None
+    return _claim(office, tx, entry, request, by, early=early)
+
+
+def _claim(
+    office: Office,
+    tx: Writing,
+    entry: Entry,
+    request: Request | None,
+    by: Principal | None,
+    *,
+    early: bool,
+) -> Entry | None:
+    worker = office.worker
+    if not tx.release_held(entry, worker=worker.name, lease=worker.lease, early=early):
+        return None
+    if request is not None and request.status is Status.PENDING:
+        said = {"reason": f"{entry.id} was released before anybody decided"}
+        settle(tx, request, Status.CANCELLED, by=by, said=said)
+    claimed = find(tx, entry.id)
+    fact = entry_fact("released", claimed, {"early": early, "attempt": claimed.attempt})
+    if by is not None:
+        fact = replace(fact, actor=by.id, channel=by.channel)
+    tx.record(fact)
+    return claimed
+
+
+def _again(office: Office, entry: Entry) -> Entry | None:
+    """A person let an unknown one be tried once more: with the same key."""
+    worker = office.worker
+    with office.store.writing(entry.thread) as tx:
+        if covering(tx.pauses(), entry.agent, entry.thread, entry.tool):
+            return None
+        if not tx.restart_entry(entry, "start", worker=worker.name, lease=worker.lease):
+            return None
+        again = find(tx, entry.id)
+        tx.record(entry_fact("started", again, {"attempt": again.attempt}))
+        return again
+
+
+def _judge(office: Office, entry: Entry) -> _Judged:
+    held = office.holds.get(entry.agent, entry.tool)
+    rule = office.rule if held is None or held.rule is None else held.rule
+    ruling = rule(action_of(entry))
+    if ruling.verdict is Verdict.DENY:
+        why = f": {ruling.rule.reason}" if ruling.rule.reason else ""
+        reason = f"policy denies it now ({ruling.rule.label}){why}"
+        return _Judged(to="cancel", reason=reason)
+    unmet = _unmet(office, entry, ruling)
+    if unmet is not None:
+        return unmet
+    if ruling.verdict is Verdict.REVIEW:
+        reason = f"policy asks about it now ({ruling.rule.label})"
+        return _Judged(to="ask", reason=reason, ruling=ruling)
+    return _Judged(ruling=ruling)
+
+
+def _unmet(office: Office, entry: Entry, ruling: Ruling) -> _Judged | None:
+    """What the precondition says against it; that it can't tell means ask."""
+    check = office.holds.precondition(entry.tool)
+    if check is None:
+        return None
+    try:
+        said = call(
+            check, copy.deepcopy(dict(entry.args or {})), within=DEFAULT_TIMEOUT
+        )
+    except HandlerFailed as failed:
+        said, why = None, failed.reason
+    else:
+        why = f"it gave {type(said).__name__}, not True, False or a reason"
+    if said is True:
+        return None
+    if said is False or (isinstance(said, str) and said):
+        reason = said or "it no longer applies: its precondition doesn't hold"
+        return _Judged(to="cancel", reason=storable(str(reason))[:SUMMARY_LENGTH])
+    reason = f"its precondition can't be told: {storable(why)[:SUMMARY_LENGTH]}"
+    return _Judged(to="ask", reason=reason, ruling=ruling)
+
+
+def _is_same(now: Entry, entry: Entry) -> bool:
+    return now.state is EntryState.HELD and (
+        (now.commit_at, now.request_id, now.held_open)
+        == (entry.commit_at, entry.request_id, entry.held_open)
+    )
+
+
+def _is_stopped(tx: Writing, entry: Entry, by: Principal | None) -> bool:
+    """Whether something stops it; then it goes on once that is over."""
+    waits = [one for one in _needs(tx, entry) if one.state not in _HAPPENED]
+    ended = next((one for one in waits if one.state in _NEVER), None)
+    if ended is not None:
+        reason = f"it needs {ended.id}, which is {ended.state}"
+        cancel_in(tx, entry, by=SIGNOFF, reason=reason)
+        return True
+    if waits:
+        if by is not None:
+            raise HeldNeedsOthers(entry.id, tuple(one.id for one in waits))
+        return _rehold(tx, entry, replace(entry, held_open=NEEDS))
+    pauses = covering(tx.pauses(), entry.agent, entry.thread, entry.tool)
+    if pauses:
+        if by is not None:
+            raise Paused(entry.tool, tuple(names(pauses)))
+        return _rehold(tx, entry, replace(entry, held_open=PAUSED))
+    return by is None and entry.commit_at is not None and _waits_on(tx, entry)
+
+
+def _waits_on(tx: Writing, entry: Entry) -> bool:
+    """Whether its window isn't over, for it stood still or nobody was told."""
+    until = _stood_until(tx, entry)
+    if until > tx.now():
+        return _rehold(tx, entry, replace(entry, commit_at=until))
+    wait = (entry.undo_terms or {}).get("on_untold") == Untold.HOLD_OPEN.value
+    if wait and tx.untold(entry.id) and not _is_sent_now(tx, entry):
+        return _rehold(tx, entry, replace(entry, held_open=UNHEARD))
+    return False
+
+
+def _stood_until(reading: Reading, entry: Entry) -> int:
+    """When it runs, with the time for which pauses made its window stand still."""
+    pauses = covering(
+        reading.pauses(active=False), entry.agent, entry.thread, entry.tool
+    )
+    spans = [(one.paused_at, one.lifted_at) for one in pauses]
+    since = entry.started_at
+    return max(entry.commit_at or 0, moved(since + window_of(entry), since, spans)[0])
+
+
+def _is_sent_now(reading: Reading, entry: Entry) -> bool:
+    """Whether a person wanted it sent now, in a process that couldn't."""
+    events = reading.events_about(entry.thread, [entry.id])
+    return any(one.fact.kind == "postponed" and one.fact.actor for one in events)
+
+
+def _needs(reading: Reading, entry: Entry) -> list[Entry]:
+    found = [reading.entry(one.on_entry_id) for one in reading.dependencies(entry.id)]
+    return [one for one in found if one is not None]
+
+
+_NEVER: Final = frozenset({EntryState.FAILED, EntryState.CANCELLED})
+_HAPPENED: Final = frozenset(EntryState) - OPEN - _NEVER - {EntryState.UNKNOWN}
+
+
+def _too_late(tx: Writing, entry: Entry) -> str:
+    """Why it may not run by itself any more; empty if it may."""
+    allowed = (entry.undo_terms or {}).get("max_late")
+    late = tx.now() - (entry.commit_at or 0)
+    if late <= (MAX_LATE if allowed is None else int(allowed)):
+        return ""
+    return (
+        f"it was due {late // 1_000_000} s ago, later than its rule allows, and "
+        "nothing could run it in time"
+    )
+
+
+def _is_approved(
+    tx: Writing, entry: Entry, request: Request, ruling: Ruling | None
+) -> bool:
+    if request.status is not Status.APPROVED:
+        return False
+    if digest(shown(request)) != request.digest or request.tool != entry.tool:
+        return False
+    if hashed(request.args) != hashed(entry.args):
+        return False
+    silent = request.settled_by is None and approves_by_silence(request)
+    if not silent and not is_agreed(request, tx.votes(request.id)):
+        return False
+    if ruling is None or ruling.verdict is not Verdict.REVIEW:
+        return True
+    # The rule may have changed since: other people would have to agree.
+    same = request.policy_version == ruling.policy_version
+    return same or request.terms.agreement == terms_of(ruling.rule).agreement
+
+
+def _is_intact(tx: Writing, entry: Entry) -> bool:
+    """Whether what is stored is what was parked, as the ledger has it."""
+    for event in tx.events_about(entry.thread, [entry.id]):
+        if event.fact.kind == "parked":
+            body = event.fact.body
+            return (body["args"], body["tool"]) == (hashed(entry.args), entry.tool)
+    return False
+
+
+def offer(office: Office, entry_id: str) -> Request | None:
+    """Ask people to let a held call run now: a later one needs it. Its timer runs on.
+
+    The pending request if it is asked about already; None if it isn't held any more.
+    """
+    with office.store.reading() as reading:
+        entry = find(reading, entry_id)
+    with office.store.writing(entry.thread) as tx:
+        entry = find(tx, entry_id)
+        if entry.state is not EntryState.HELD:
+            return None
+        if entry.request_id is not None:
+            return tx.request(entry.request_id)
+        note = "a later call of the agent needs this one: may it run now?"
+        return _ask(office, tx, entry, None, note, until=entry.commit_at)
+
+
+def _ask(
+    office: Office,
+    tx: Writing,
+    entry: Entry,
+    ruling: Ruling | None,
+    note: str,
+    *,
+    until: int | None = None,
+) -> Request | None:
+    asks = ruling is not None and ruling.verdict is Verdict.REVIEW
+    shown_by = ruling if asks and ruling is not None else _own_terms(entry, ruling)
+    before = tx.request_of(entry.action_id)
+    asked = make_in(
+        tx,
+        action_of(entry),
+        shown_by,
+        Asked(note=f"held, not done yet: {note}", decisions=_BOTH),
+        ask=1 if before is None else before.ask + 1,
+        after=hours_of(shown_by.rule, office.calendars),
+        directory=office.directory,
+    )
+    if not isinstance(asked, Request):
+        cancel_in(tx, entry, by=SIGNOFF, reason=f"{note}, and {asked}")
+        return None
+    news = replace(entry, commit_at=until, held_open=None, request_id=asked.id)
+    _rehold(tx, entry, news)
+    return asked
+
+
+def _own_terms(entry: Entry, ruling: Ruling | None) -> Ruling:
+    """Who is asked where no rule says it: the reviewers of the rule that held it."""
+    terms: Mapping[str, Any] = entry.undo_terms or {}
+    rule = review(
+        glob.escape(entry.tool), reviewers=terms["reviewers"], name=terms["rule"]
+    )
+    version = "hold" if ruling is None else ruling.policy_version
+    return Ruling(verdict=Verdict.REVIEW, rule=rule, policy_version=version)
+
+
+def _rehold(tx: Writing, entry: Entry, now: Entry, by: Principal | None = None) -> bool:
+    if not tx.rehold(entry, now):
+        return False
+    body = {
+        "commit_at": now.commit_at,
+        "held_open": now.held_open,
+        "request_id": now.request_id,
+    }
+    tx.record(
+        Fact(
+            kind="postponed",
+            subject=entry.id,
+            actor=None if by is None else by.id,
+            channel=None if by is None else by.channel,
+            body={"action": entry.action_id, **body},
+        )
+    )
+    return True
+
+
+def check_may_release(entry: Entry, by: Principal) -> None:
+    """Whether they may send it now: people, and those whom its rule lets approve.
+
+    Raises:
+        NotAllowed: With what would be needed.
+    """
+    reviewers = (entry.undo_terms or {}).get("reviewers")
+    if by.kind is not PrincipalKind.PERSON:
+        raise NotAllowed(by.id, "held calls are sent by people, or by their time.")
+    if reviewers is not None and not by.answers_to(tuple(reviewers)):
+        raise NotAllowed(by.id, f"{entry.id} is sent by: {', '.join(reviewers)}.")
+
+
+def admit_release(store: Store, entry: Entry, by: Principal) -> Entry:
+    """Let it run at once, in whichever process has its tool."""
+    with store.writing(entry.thread) as tx:
+        now = find(tx, entry.id)
+        if now.state is not EntryState.HELD:
+            raise HoldOver(entry.id, now.state.value, now.undo_by)
+        if now.commit_at is None and now.request_id is not None:
+            raise HeldIsAsked(entry.id, now.request_id)
+        _rehold(tx, now, replace(now, commit_at=tx.now(), held_open=None), by)
+        return find(tx, entry.id)
+
+
+def cancel(
+    store: Store, undos: Undos, entry_id: str, *, by: Principal, reason: str
+) -> Entry:
+    """A person cancels a held call, and what needs it.
+
+    Raises:
+        EntryNotFound, NotAuthenticated, NotAllowed: Refused.
+        HoldOver: It runs, has run, or was cancelled.
+    """
+    check_principal(by)
+    check_texts({"reason": reason})
+    with store.reading() as reading:
+        entry = find(reading, entry_id)
+    check_may_undo(entry, Wish(by=by, reason=reason))
+    known = undos.get(entry.tool)
+    resource = () if known is None else known.spec.resource
+    intent = intent_of(entry.tool, entry.args or {}, resource)
+    with store.writing(entry.thread) as tx:
+        entry = find(tx, entry_id)
+        _check_held(entry)
+        cancel_in(tx, entry, by=by, reason=storable(reason) or None, intent=intent)
+        return find(tx, entry_id)
+
+
+def cancel_own(
+    store: Store, entry_id: str, *, thread: str, agent: str | None, reason: str
+) -> Entry:
+    """An agent cancels what it queued itself, in its own thread, and nothing else.
+
+    Raises:
+        EntryNotFound: There is no such held call of this agent in this thread.
+        HoldOver: It runs, has run, or was cancelled.
+    """
+    check_texts({"reason": reason})
+    with store.writing(thread) as tx:
+        entry = find(tx, entry_id)
+        if (entry.thread, entry.agent) != (thread, agent):
+            raise EntryNotFound(entry_id)  # others' are none of its business
+        _check_held(entry)
+        who = agent or "the agent"
+        cancel_in(tx, entry, by=who, reason=storable(reason) or None, told=True)
+        return find(tx, entry_id)
+
+
+def _check_held(entry: Entry) -> None:
+    if entry.state is not EntryState.HELD:
+        raise HoldOver(entry.id, entry.state.value, entry.undo_by)
+
+
+def cancel_in(
+    tx: Writing,
+    entry: Entry,
+    *,
+    by: Principal | str,
+    reason: str | None,
+    intent: str | None = None,
+    told: bool = False,
+) -> bool:
+    """Cancel a held call, and those that need it; with `told` the agent knows."""
+    who, channel = (by, None) if isinstance(by, str) else (by.id, by.channel)
+    if not tx.cancel_held(entry, by=who, reason=reason, intent=intent):
+        return False
+    body = {"action": entry.action_id, "reason": reason}
+    fact = Fact(kind="hold_cancelled", subject=entry.id, actor=who, body=body)
+    tx.record(replace(fact, channel=channel))
+    if not told:
+        tell_agent(tx, entry, "cancelled", by=who, why=reason)
+    request = None if entry.request_id is None else tx.request(entry.request_id)
+    if request is not None and request.status is Status.PENDING:
+        settled_by = by if isinstance(by, Principal) else None
+        said = {"reason": f"{entry.id} was cancelled: {reason or 'no reason given'}"}
+        settle(tx, request, Status.CANCELLED, by=settled_by, said=said)
+    for one in tx.dependents(entry.id):
+        after = tx.entry(one.entry_id)
+        if after is not None and after.state is EntryState.HELD:
+            why = f"it needs {entry.id}, which was cancelled"
+            cancel_in(tx, after, by=SIGNOFF, reason=why)
+    tx.wake(entry.agent)
+    return True
+
+
+def finish(store: Store, entry: Entry, move: str, ran: Ran) -> bool:
+    """Record how a released call ended, and tell its agent.
+
+    False: a later attempt has it, or a person settled it (fenced).
+    """
+    summary = storable(ran.summary)[:SUMMARY_LENGTH]
+    with store.writing(entry.thread) as tx:
+        ended = tx.move_entry(entry, move, result=ran.result, summary=summary)
+        kind = _KINDS[move] if ended else "late_result"
+        body: dict[str, Any] = {"attempt": entry.attempt, "summary": summary}
+        if ended and ran.output is not None:
+            tx.keep_output(entry, ran.output)
+            body["output"] = hashed(ran.output)
+        tx.record(entry_fact(kind, entry, body))
+        if ended:
+            told = "unknown" if move == "lose" else _TOLD[move]
+            tell_agent(tx, entry, told, by=None, why=summary)
+            tx.wake(entry.agent)
+        return ended
+
+
+def tell_end(tx: Writing, entry: Entry, *, happened: bool, by: str, why: str) -> None:
+    """Tell the agent how a held call ended whose outcome wasn't known."""
+    tell_agent(tx, entry, "released" if happened else "failed", by=by, why=why)
+
+
+_KINDS: Final = {"finish": "finished", "fail": "failed", "lose": "lost"}
+_TOLD: Final = {"finish": "released", "fail": "failed"}
+
+
+def settled(office: Office, limit: int) -> list[Entry]:
+    """What people approved and this process can run; what they refused is cancelled."""
+    with office.store.reading() as reading:
+        found = reading.held_settled(limit)
+    return [one for one in found if _was_approved(office, one)]
+
+
+def _was_approved(office: Office, entry: Entry) -> bool:
+    with office.store.writing(entry.thread) as tx:
+        request = tx.request(entry.request_id or "")
+        now = tx.entry(entry.id)
+        if request is None or now is None or not _is_same(now, entry):
+            return False
+        if request.status is Status.APPROVED:
+            mine = office.holds.get(entry.agent, entry.tool) is not None
+            return mine and now.held_open is None
+        if request.status is not Status.PENDING:
+            said = (request.outcome or {}).get("reason")
+            reason = str(said or f"its request is {request.status.value}")
+            cancel_in(tx, now, by=request.settled_by or SIGNOFF, reason=reason)
+        return False
+
+
+def let_go(office: Office, limit: int) -> int:
+    """Let timers run again that nothing stops any more. How many."""
+    with office.store.reading() as reading:
+        found = [one for one in reading.held_stopped(limit) if _is_free(reading, one)]
+    done = 0
+    for entry in found:
+        with office.store.writing(entry.thread) as tx:
+            until = _runs_at(tx, entry)
+            now = replace(entry, held_open=None, commit_at=until)
+            done += _rehold(tx, entry, now)
+    return done
+
+
+def _is_free(reading: Reading, entry: Entry) -> bool:
+    if entry.held_open == UNHEARD:
+        return not reading.untold(entry.id)
+    if entry.held_open == PAUSED:
+        pauses = reading.pauses()
+        return covering(pauses, entry.agent, entry.thread, entry.tool) == ()
+    waits = OPEN | {EntryState.UNKNOWN}
+    return not any(one.state in waits for one in _needs(reading, entry))
+
+
+def _runs_at(tx: Writing, entry: Entry) -> int | None:
+    if entry.commit_at is None:
+        return None  # approved, and what stopped it is over
+    if entry.held_open == UNHEARD:
+        # Whoever learns of it only now has as long as they were promised.
+        return tx.now() + window_of(entry)
+    if entry.held_open == PAUSED:
+        return _stood_until(tx, entry)
+    return tx.now()
+
+
+def ask_overdue(office: Office, limit: int) -> int:
+    """Ask about what no process with its tool has run in time. How many."""
+    with office.store.reading() as reading:
+        now = reading.now()
+        found = reading.releasable(None, limit)
+    done = 0
+    for entry in found:
+        if (entry.agent, entry.tool) in office.holds.known:
+            continue
+        late = (entry.undo_terms or {}).get("max_late")
+        if now - (entry.commit_at or now) > (MAX_LATE if late is None else int(late)):
+            done += _ask_overdue(office, entry)
+    return done
+
+
+def _ask_overdue(office: Office, entry: Entry) -> bool:
+    with office.store.writing(entry.thread) as tx:
+        now = tx.entry(entry.id)
+        if now is None or not _is_same(now, entry) or _is_stopped(tx, now, None):
+            return False
+        reason = _too_late(tx, now)
+        return bool(reason) and _ask(office, tx, now, None, reason) is not None
