@@ -12,7 +12,7 @@ from typing import Any, Final
 from benchmarks.measure import RESULTS, save
 
 NAME: Final = "agentdojo"
-PARTS: Final = {"a": "gating", "b": "reverting"}
+PARTS: Final = {"a": "gating", "b": "reverting", "c": "reviewing", "d": "holding"}
 
 
 def main(wanted: list[str]) -> int:
@@ -24,9 +24,8 @@ def main(wanted: list[str]) -> int:
     if unknown:
         print(f"no part {unknown[0]!r}; there are: {', '.join(PARTS)}")
         return 2
-    parts = _saved()
-    for name in wanted or PARTS:
-        parts[name] = _measure(name)
+    measured = {name: _measure(name) for name in wanted or PARTS}
+    parts = {**_saved(), **measured}
     save(
         NAME, {"agentdojo": version("agentdojo"), "parts": dict(sorted(parts.items()))}
     )

@@ -137,7 +137,8 @@ class Agent:
 
     def _tool(self, function: Any) -> BaseTool:  # noqa: ANN401 - AgentDojo's
         def run(**args: Any) -> Any:  # noqa: ANN401 - any JSON
-            by = self.script.calls[self.script.now].by
+            later = self.script.now >= len(self.script.calls)  # a held call's time came
+            by = "user" if later else self.script.calls[self.script.now].by
             return self.world.run(Call(function.name, args, by))
 
         return StructuredTool.from_function(

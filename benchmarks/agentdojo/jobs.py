@@ -17,6 +17,7 @@ from typing import Final
 from benchmarks.agentdojo.dojo import Pair, Suite, stop_the_clock
 from benchmarks.measure import progress
 from signoff import Policy, Signoff
+from signoff.clock import Clock
 
 PROCESSES: Final = 2
 PIECE: Final = 70
@@ -43,13 +44,18 @@ def suite(name: str) -> Suite:
 
 
 @contextmanager
-def signoff(policy: Policy) -> Iterator[Signoff]:
+def signoff(policy: Policy, clock: Clock | None = None) -> Iterator[Signoff]:
     """A signoff on a new SQLite database, gone afterwards."""
     memory = str(_MEMORY) if _MEMORY.is_dir() else None
     with (
         tempfile.TemporaryDirectory(dir=memory) as folder,
         closing(
-            Signoff(f"sqlite:///{folder}/dojo.db", policy=policy, directory="open")
+            Signoff(
+                f"sqlite:///{folder}/dojo.db",
+                policy=policy,
+                directory="open",
+                clock=clock,
+            )
         ) as so,
     ):
         yield so

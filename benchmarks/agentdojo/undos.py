@@ -383,7 +383,11 @@ class TakeBack:
 
     def fingerprint(self, effect: Effect) -> State:
         """The same now, with hashes of what is large."""
-        now = self.capture(effect.args)
+        return self.state(effect.args)
+
+    def state(self, args: Args) -> State:
+        """What stands for the state now."""
+        now = self.capture(args)
         return {p: _small(v) for p, v in now.items() if not p.endswith(MADE)}
 
     def bind(self, effect: Effect) -> Mapping[str, Any]:
