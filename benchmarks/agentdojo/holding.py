@@ -1,8 +1,8 @@
 """(d) What others would see is queued, and runs once the agent is done.
 
 A person could cancel each such call until then. A call that needs a queued one can't
-run before it: with the rule that says which needs which, a person is asked whether the
-queued one may run now; without it the later call fails.
+run before it: with the rule that says which needs which it is queued behind that one;
+without the rule it runs at once, and fails.
 """
 
 from __future__ import annotations
