@@ -7,6 +7,7 @@ SHELL := bash
 stamp = $(shell cat pyproject.toml requirements/bootstrap.txt requirements/$(1).txt | cksum | cut -d ' ' -f 1)
 RUN := .venv/.run-$(call stamp,run)
 DEV := .venv/.dev-$(call stamp,dev)
+BENCH := .venv-bench/.bench-$(call stamp,bench)
 LOWEST := .venv-lowest/.lowest-$(call stamp,lowest)
 
 .PHONY: help
@@ -34,6 +35,10 @@ fix: $(DEV) ## Format, and repair what the linter can
 bench: $(DEV) ## Measure; writes benchmarks/results
 	@.venv/bin/python -m benchmarks $(ARGS)
 
+.PHONY: agentdojo
+agentdojo: $(BENCH) ## AgentDojo's tasks and attacks through signoff; ARGS="b c" measures parts
+	@.venv-bench/bin/python -m benchmarks.agentdojo $(ARGS)
+
 .PHONY: crash
 crash: $(DEV) ## Kill and freeze processes at every step; ROUNDS=1000 SEED=7
 	@.venv/bin/python -m tests.crash
@@ -55,7 +60,7 @@ lowest: $(LOWEST)
 
 .PHONY: clean
 clean: ## Remove the environments and every cache
-	rm -rf .venv .venv-lowest build dist
+	rm -rf .venv .venv-bench .venv-lowest build dist
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -68,6 +73,11 @@ $(RUN):
 $(DEV):
 	@scripts/environment.sh .venv requirements/dev.txt
 	@rm -f .venv/.*-[0-9]*
+	@touch $@
+
+$(BENCH):
+	@scripts/environment.sh .venv-bench requirements/bench.txt
+	@rm -f .venv-bench/.*-[0-9]*
 	@touch $@
 
 $(LOWEST):

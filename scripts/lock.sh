@@ -22,3 +22,5 @@ compile dev "${upgrade[@]}" --extra all --group build --group dev pyproject.toml
 compile run --constraint requirements/dev.txt --extra all --group build pyproject.toml
 cp requirements/dev.txt requirements/lowest.txt # pins are kept where they still fit
 compile lowest --extra all --group build --group dev pyproject.toml requirements/lowest.in
+cp requirements/dev.txt requirements/bench.txt # likewise: AgentDojo caps some
+compile bench --extra bench --extra langgraph --group build --group dev pyproject.toml

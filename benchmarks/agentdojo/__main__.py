@@ -1,0 +1,54 @@
+"""`python -m benchmarks.agentdojo [a b c d]` measures and prints; 1 if it missed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any, Final
+
+from benchmarks.measure import RESULTS, save
+
+NAME: Final = "agentdojo"
+PARTS: Final = {"a": "gating", "b": "reverting", "c": "reviewing", "d": "holding"}
+
+
+def main(wanted: list[str]) -> int:
+    """Measure the named parts, or all; the others' results stay as they were."""
+    if find_spec("agentdojo") is None:
+        print("AgentDojo isn't installed here: run `make agentdojo`, which brings it.")
+        return 2
+    unknown = [name for name in wanted if name not in PARTS]
+    if unknown:
+        print(f"no part {unknown[0]!r}; there are: {', '.join(PARTS)}")
+        return 2
+    measured = {name: _measure(name) for name in wanted or PARTS}
+    parts = {**_saved(), **measured}
+    save(
+        NAME, {"agentdojo": version("agentdojo"), "parts": dict(sorted(parts.items()))}
+    )
+    print(f"wrote benchmarks/results/{NAME}.json")
+    return 0 if all(part["met"] for part in parts.values()) else 1
+
+
+def _measure(name: str) -> dict[str, Any]:
+    part = import_module(f"benchmarks.agentdojo.{PARTS[name]}")
+    print(f"== {part.TITLE}", flush=True)
+    found: dict[str, Any] = part.measure()
+    part.show(found)
+    print("target met" if found["met"] else "target MISSED", end="\n\n", flush=True)
+    return found
+
+
+def _saved() -> dict[str, Any]:
+    file = RESULTS / f"{NAME}.json"
+    if not file.exists():
+        return {}
+    parts: dict[str, Any] = json.loads(file.read_text())["parts"]
+    return {name: part for name, part in parts.items() if name in PARTS}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
