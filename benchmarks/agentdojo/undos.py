@@ -56,13 +56,13 @@ class Fields(Touched):
     find: Callable[[Any, Args], Any]
     names: tuple[str, ...]
 
-    def read(self, env: Any, args: Args) -> State:  # noqa: ANN401
+    def read(self, env: Any, args: Args) -> State:  # noqa: ANN401 - AgentDojo's own
         found = self.find(env, args)
         if found is None:
             return {}
         return {name: plain_field(found, name) for name in self.names}
 
-    def put(self, env: Any, args: Args, edit: Edit) -> None:  # noqa: ANN401
+    def put(self, env: Any, args: Args, edit: Edit) -> None:  # noqa: ANN401 - AgentDojo's own
         found = self.find(env, args)
         kind = type(found)
         read = kind.__pydantic_validator__.validate_assignment
@@ -77,14 +77,14 @@ class Items(Touched):
 
     find: Callable[[Any, Args], list[Any] | None]
 
-    def read(self, env: Any, args: Args) -> State:  # noqa: ANN401
+    def read(self, env: Any, args: Args) -> State:  # noqa: ANN401 - AgentDojo's own
         counts: State = {}
         for item in self.find(env, args) or ():
             path = name_of(item)
             counts[path] = counts.get(path, 0) + 1
         return counts
 
-    def put(self, env: Any, args: Args, edit: Edit) -> None:  # noqa: ANN401
+    def put(self, env: Any, args: Args, edit: Edit) -> None:  # noqa: ANN401 - AgentDojo's own
         items = self.find(env, args) or []
         more = _number(edit.after) - _number(edit.before)
         for _ in range(more):
@@ -100,12 +100,12 @@ class Keys(Touched):
     keys: Callable[[Args], Iterable[str]] | None = None
     make: Callable[[Any, Any], Any] = lambda _env, value: value
 
-    def read(self, env: Any, args: Args) -> State:  # noqa: ANN401
+    def read(self, env: Any, args: Args) -> State:  # noqa: ANN401 - AgentDojo's own
         found = self.find(env, args)
         wanted = found.keys() if self.keys is None else self.keys(args)
         return {key: plain(found[key]) for key in wanted if key in found}
 
-    def put(self, env: Any, args: Args, edit: Edit) -> None:  # noqa: ANN401
+    def put(self, env: Any, args: Args, edit: Edit) -> None:  # noqa: ANN401 - AgentDojo's own
         found = self.find(env, args)
         if edit.before == GONE:
             del found[edit.path]
@@ -120,12 +120,12 @@ class Inboxes(Touched):
     name: str
     key: str
 
-    def read(self, env: Any, args: Args) -> State:  # noqa: ANN401
+    def read(self, env: Any, args: Args) -> State:  # noqa: ANN401 - AgentDojo's own
         inboxes = getattr(env.slack, self.name)
         made = {MADE: True} if args[self.key] in inboxes else {}
         return {**made, **self._items.read(env, args)}
 
-    def put(self, env: Any, args: Args, edit: Edit) -> None:  # noqa: ANN401
+    def put(self, env: Any, args: Args, edit: Edit) -> None:  # noqa: ANN401 - AgentDojo's own
         if edit.path != MADE:
             self._items.put(env, args, edit)
             return
@@ -147,7 +147,7 @@ class Mails(Touched):
     was received keeps its number; what was sent may get another when it comes back.
     """
 
-    def read(self, env: Any, args: Args) -> State:  # noqa: ANN401, ARG002
+    def read(self, env: Any, args: Args) -> State:  # noqa: ANN401, ARG002 - AgentDojo's own
         state: State = {}
         for box in ("emails", "trash"):
             for number, mail in getattr(env.inbox, box).items():
@@ -156,7 +156,7 @@ class Mails(Touched):
                 state[f"{name}/read"] = mail.read
         return state
 
-    def put(self, env: Any, args: Args, edit: Edit) -> None:  # noqa: ANN401, ARG002
+    def put(self, env: Any, args: Args, edit: Edit) -> None:  # noqa: ANN401, ARG002 - AgentDojo's own
         name, _, what = edit.path.rpartition("/")
         if what == "read":
             if edit.before != GONE:
@@ -179,7 +179,7 @@ class Mails(Touched):
 class Members(Touched):
     """A person of the chat, with their channels and their messages."""
 
-    def read(self, env: Any, args: Args) -> State:  # noqa: ANN401
+    def read(self, env: Any, args: Args) -> State:  # noqa: ANN401 - AgentDojo's own
         chat, user = env.slack, args["user"]
         if user not in chat.users:
             return {}
@@ -191,7 +191,7 @@ class Members(Touched):
             }
         }
 
-    def put(self, env: Any, args: Args, edit: Edit) -> None:  # noqa: ANN401, ARG002
+    def put(self, env: Any, args: Args, edit: Edit) -> None:  # noqa: ANN401, ARG002 - AgentDojo's own
         chat, user = env.slack, edit.path
         if edit.before == GONE:
             chat.users.remove(user)
@@ -226,11 +226,11 @@ def mail_name(mail: Any) -> str:  # noqa: ANN401 - AgentDojo's
     return sha256(canonical([parts, files]))[:24]
 
 
-def _sent(mail: Any) -> bool:  # noqa: ANN401
+def _sent(mail: Any) -> bool:  # noqa: ANN401 - AgentDojo's own
     return bool(mail.status == "sent")
 
 
-def _find_mail(env: Any, name: str) -> tuple[str, str, Any]:  # noqa: ANN401
+def _find_mail(env: Any, name: str) -> tuple[str, str, Any]:  # noqa: ANN401 - AgentDojo's own
     for box in ("emails", "trash"):
         for number, mail in reversed(getattr(env.inbox, box).items()):
             if mail_name(mail) == name:
@@ -238,7 +238,7 @@ def _find_mail(env: Any, name: str) -> tuple[str, str, Any]:  # noqa: ANN401
     raise LookupError(f"there is no mail {name}")
 
 
-def _in_order(inbox: Any) -> None:  # noqa: ANN401
+def _in_order(inbox: Any) -> None:  # noqa: ANN401 - AgentDojo's own
     """Mails are listed in the order in which they came."""
     first = {mail.id_: place for place, mail in enumerate(inbox.initial_emails)}
     mails = sorted(
@@ -249,24 +249,24 @@ def _in_order(inbox: Any) -> None:  # noqa: ANN401
     inbox.emails.update(mails)
 
 
-def _number(value: Any) -> int:  # noqa: ANN401
+def _number(value: Any) -> int:  # noqa: ANN401 - AgentDojo's own
     return 0 if value == GONE else int(value)
 
 
-def _event(env: Any, args: Args) -> Any:  # noqa: ANN401
+def _event(env: Any, args: Args) -> Any:  # noqa: ANN401 - AgentDojo's own
     return env.calendar.events.get(args["event_id"])
 
 
-def _file(env: Any, args: Args) -> Any:  # noqa: ANN401
+def _file(env: Any, args: Args) -> Any:  # noqa: ANN401 - AgentDojo's own
     return env.cloud_drive.files.get(args["file_id"])
 
 
-def _files(env: Any, _args: Args) -> dict[str, Any]:  # noqa: ANN401
+def _files(env: Any, _args: Args) -> dict[str, Any]:  # noqa: ANN401 - AgentDojo's own
     found: dict[str, Any] = env.cloud_drive.files
     return found
 
 
-def _file_again(env: Any, value: Any) -> Any:  # noqa: ANN401
+def _file_again(env: Any, value: Any) -> Any:  # noqa: ANN401 - AgentDojo's own
     """The file as it was; the one that the environment began with, if it is that."""
     for one in env.cloud_drive.initial_files:
         if plain(one) == value:
@@ -274,7 +274,7 @@ def _file_again(env: Any, value: Any) -> Any:  # noqa: ANN401
     return CloudDriveFile.model_validate(value)
 
 
-def _scheduled(env: Any, args: Args) -> Any:  # noqa: ANN401
+def _scheduled(env: Any, args: Args) -> Any:  # noqa: ANN401 - AgentDojo's own
     ordered = env.bank_account.scheduled_transactions
     return next((one for one in ordered if one.id == args["id"]), None)
 
@@ -413,6 +413,6 @@ def register(so: Signoff, world: World) -> None:
             so.add_undo(TakeBack(function.name, world).spec())
 
 
-def _small(value: Any) -> Any:  # noqa: ANN401
+def _small(value: Any) -> Any:  # noqa: ANN401 - AgentDojo's own
     text = canonical(value)
     return value if len(text) <= SMALL else sha256(text)

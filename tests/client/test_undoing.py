@@ -117,11 +117,13 @@ def test_a_conflict_says_what_changed_and_is_overridden_by_who_may(
 
 def test_what_others_need_is_undone_after_them(office: Office, world: World) -> None:
     desk, so = office.desk("bo"), office.house.so
-    first = created(so, world, 1, "i1")
+    first = created(so, world, 1, "issue-1")
     second = renamed(so, world, 2)
-    needs = begun(so, action("create", 3, id="i3", parent="i1"))
-    world.put("i3", {"uid": 3}, "created")
-    assert so.finish(needs, "finish", result=b"", summary="made", output={"id": "i3"})
+    needs = begun(so, action("create", 3, id="issue-3", parent="issue-1"))
+    world.put("issue-3", {"uid": 3}, "created")
+    assert so.finish(
+        needs, "finish", result=b"", summary="made", output={"id": "issue-3"}
+    )
     (dependent,) = desk.dependents(first.id)
     assert (dependent.entry.id, dependent.how) == (needs.id, Dependence.PROBABLE)
     with pytest.raises(DependentsInTheWay) as caught:
@@ -144,14 +146,14 @@ def test_where_it_stops_is_told_and_what_was_undone_stays(
 ) -> None:
     desk, so = office.desk("bo"), office.house.so
     first, second = renamed(so, world, 1, "one"), created(so, world, 2, "i2")
-    last = created(so, world, 3, "i3")
+    last = created(so, world, 3, "issue-3")
     world.set("i2", uid=99)
     run = desk.undo_since(first.id)
     assert [one.id for one in run.done] == [last.id]
     assert run.stopped_at is not None
     assert (run.stopped_at.id, [one.id for one in run.left]) == (second.id, [first.id])
     assert "uid changed since" in (run.why or "")
-    assert world.get("i3") is None
+    assert world.get("issue-3") is None
 
 
 def refused(desk: Desk, robot: Desk, plain: Entry) -> Iterator[tuple[object, object]]:

@@ -21,7 +21,7 @@ from signoff.domain.journal import Entry, EntryState
 from signoff.domain.policy import Policy, Ruling
 from signoff.domain.principals import Principal
 from signoff.domain.requests import Request
-from signoff.service import parking, releasing
+from signoff.service import held_ends, parking, releasing
 from signoff.service.decide import check_principal
 from signoff.service.holds import Check, Held, Needs, Ran
 from signoff.service.parking import OPEN, Need
@@ -128,11 +128,11 @@ class Holding(Undoing):
         """
         check_principal(by)
         entry = self.entry(entry_id)
-        releasing.check_may_release(entry, by)
+        held_ends.check_may_release(entry, by)
         if entry.state is not EntryState.HELD:
             raise HoldOver(entry_id, entry.state.value, entry.undo_by)
         if self.holds.get(entry.agent, entry.tool) is None:
-            sent = releasing.admit_release(self.store, entry, by)
+            sent = held_ends.admit_release(self.store, entry, by)
             self.bell.ring()
             return sent
         claimed = releasing.commit(self._office, entry, by)
@@ -151,7 +151,7 @@ class Holding(Undoing):
                 says who may.
             HoldOver: It runs, has run, or was cancelled.
         """
-        cancelled = releasing.cancel(
+        cancelled = held_ends.cancel(
             self.store, self.undos, entry_id, by=by, reason=reason
         )
         self.bell.ring()
@@ -166,7 +166,7 @@ class Holding(Undoing):
             EntryNotFound: It has no such held call there.
             HoldOver: It runs, has run, or was cancelled.
         """
-        cancelled = releasing.cancel_own(
+        cancelled = held_ends.cancel_own(
             self.store, entry_id, thread=thread, agent=agent, reason=reason
         )
         self.bell.ring()
@@ -267,7 +267,7 @@ class Holding(Undoing):
             log.exception("%s can't be released, so it is cancelled", entry.id)
             with self.store.writing(entry.thread) as tx:
                 reason = f"it could not be released: {error}"
-                releasing.cancel_in(tx, entry, by=releasing.SIGNOFF, reason=reason)
+                held_ends.cancel_in(tx, entry, by=held_ends.SIGNOFF, reason=reason)
             return None
 
     def _start(self, entry: Entry) -> Any:  # noqa: ANN401 - a thread
@@ -286,7 +286,7 @@ class Holding(Undoing):
         except BaseException as error:  # noqa: BLE001 - whatever it was, it ended so
             move, ran = "lose", Ran(summary=f"{type(error).__name__}: {error}")
         try:
-            releasing.finish(self.store, entry, move, ran)
+            held_ends.finish(self.store, entry, move, ran)
         except WorldError:
             log.exception("the result of %s could not be recorded", entry.id)
         finally:

@@ -13,35 +13,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from signoff.domain.actions import Action, check_texts, digest
+from signoff.domain.actions import Action, digest
 from signoff.domain.duration import duration, microseconds
 from signoff.domain.errors import (
-    EntryNotFound,
     HeldIsAsked,
     HeldNeedsOthers,
-    HoldOver,
-    NotAllowed,
     Paused,
 )
 from signoff.domain.journal import Entry, EntryState
-from signoff.domain.ledger import Fact
 from signoff.domain.pauses import covering, moved, names
 from signoff.domain.policy import Ruling
-from signoff.domain.principals import Principal, PrincipalKind
+from signoff.domain.principals import Principal
 from signoff.domain.requests import Request, Status, approves_by_silence, shown
 from signoff.domain.rules import Untold, Verdict, review
 from signoff.domain.text import storable
-from signoff.domain.undoing import DEFAULT_TIMEOUT, intent_of, window_of
+from signoff.domain.undoing import DEFAULT_TIMEOUT, window_of
 from signoff.domain.voting import is_agreed
 from signoff.ports import Calendars, Reading, Store, Writing
-from signoff.service.decide import check_principal, settle
+from signoff.service.decide import settle
 from signoff.service.execute import SUMMARY_LENGTH, Worker, entry_fact
-from signoff.service.holds import Holds, Ran
+from signoff.service.held_ends import SIGNOFF, cancel_in, rehold
+from signoff.service.holds import Holds
 from signoff.service.parking import OPEN, action_of
 from signoff.service.propose import Asked, hours_of, make_in, terms_of
 from signoff.service.reach import Directory
 from signoff.service.reversing import hashed
-from signoff.service.take_back import Wish, check_may_undo, find, tell_agent
+from signoff.service.take_back import find
 from signoff.service.undos import HandlerFailed, Undos, call
 
 log: Final = logging.getLogger("signoff")
@@ -49,7 +46,6 @@ log: Final = logging.getLogger("signoff")
 UNHEARD: Final = "unheard"
 PAUSED: Final = "paused"
 NEEDS: Final = "needs"
-SIGNOFF: Final = "signoff"
 MAX_LATE: Final = microseconds(duration("1h", name="max_late"))
 _BOTH: Final = ("approve", "reject")
 
@@ -219,12 +215,12 @@ def _is_stopped(tx: Writing, entry: Entry, by: Principal | None) -> bool:
     if waits:
         if by is not None:
             raise HeldNeedsOthers(entry.id, tuple(one.id for one in waits))
-        return _rehold(tx, entry, replace(entry, held_open=NEEDS))
+        return rehold(tx, entry, replace(entry, held_open=NEEDS))
     pauses = covering(tx.pauses(), entry.agent, entry.thread, entry.tool)
     if pauses:
         if by is not None:
             raise Paused(entry.tool, tuple(names(pauses)))
-        return _rehold(tx, entry, replace(entry, held_open=PAUSED))
+        return rehold(tx, entry, replace(entry, held_open=PAUSED))
     return False
 
 
@@ -234,10 +230,10 @@ def _waits_on(tx: Writing, entry: Entry) -> bool:
         return False
     until = _stood_until(tx, entry)
     if until > tx.now():
-        return _rehold(tx, entry, replace(entry, commit_at=until))
+        return rehold(tx, entry, replace(entry, commit_at=until))
     wait = (entry.undo_terms or {}).get("on_untold") == Untold.HOLD_OPEN.value
     if wait and tx.untold(entry.id):
-        return _rehold(tx, entry, replace(entry, held_open=UNHEARD))
+        return rehold(tx, entry, replace(entry, held_open=UNHEARD))
     return False
 
 
@@ -348,7 +344,7 @@ def _ask(
         cancel_in(tx, entry, by=SIGNOFF, reason=f"{note}, and {asked}")
         return None
     news = replace(entry, commit_at=until, held_open=None, request_id=asked.id)
-    _rehold(tx, entry, news)
+    rehold(tx, entry, news)
     return asked
 
 
@@ -360,162 +356,6 @@ def _own_terms(entry: Entry, ruling: Ruling | None) -> Ruling:
     )
     version = "hold" if ruling is None else ruling.policy_version
     return Ruling(verdict=Verdict.REVIEW, rule=rule, policy_version=version)
-
-
-def _rehold(tx: Writing, entry: Entry, now: Entry, by: Principal | None = None) -> bool:
-    if not tx.rehold(entry, now):
-        return False
-    body = {
-        "commit_at": now.commit_at,
-        "held_open": now.held_open,
-        "request_id": now.request_id,
-    }
-    tx.record(
-        Fact(
-            kind="postponed",
-            subject=entry.id,
-            actor=None if by is None else by.id,
-            channel=None if by is None else by.channel,
-            body={"action": entry.action_id, **body},
-        )
-    )
-    return True
-
-
-def check_may_release(entry: Entry, by: Principal) -> None:
-    """Whether they may send it now: people, and those whom its rule lets approve.
-
-    Raises:
-        NotAllowed: With what would be needed.
-    """
-    reviewers = (entry.undo_terms or {}).get("reviewers")
-    if by.kind is not PrincipalKind.PERSON:
-        raise NotAllowed(by.id, "held calls are sent by people, or by their time.")
-    if reviewers is not None and not by.answers_to(tuple(reviewers)):
-        raise NotAllowed(by.id, f"{entry.id} is sent by: {', '.join(reviewers)}.")
-
-
-def admit_release(store: Store, entry: Entry, by: Principal) -> Entry:
-    """Let it run at once, in whichever process has its tool."""
-    with store.writing(entry.thread) as tx:
-        now = find(tx, entry.id)
-        if now.state is not EntryState.HELD:
-            raise HoldOver(entry.id, now.state.value, now.undo_by)
-        if now.commit_at is None and now.request_id is not None:
-            raise HeldIsAsked(entry.id, now.request_id)
-        _rehold(tx, now, replace(now, commit_at=tx.now(), held_open=None), by)
-        return find(tx, entry.id)
-
-
-def cancel(
-    store: Store, undos: Undos, entry_id: str, *, by: Principal, reason: str
-) -> Entry:
-    """A person cancels a held call, and what needs it.
-
-    Raises:
-        EntryNotFound, NotAuthenticated, NotAllowed: Refused.
-        HoldOver: It runs, has run, or was cancelled.
-    """
-    check_principal(by)
-    check_texts({"reason": reason})
-    with store.reading() as reading:
-        entry = find(reading, entry_id)
-    check_may_undo(entry, Wish(by=by, reason=reason))
-    known = undos.get(entry.tool)
-    resource = () if known is None else known.spec.resource
-    intent = intent_of(entry.tool, entry.args or {}, resource)
-    with store.writing(entry.thread) as tx:
-        entry = find(tx, entry_id)
-        _check_held(entry)
-        cancel_in(tx, entry, by=by, reason=storable(reason) or None, intent=intent)
-        return find(tx, entry_id)
-
-
-def cancel_own(
-    store: Store, entry_id: str, *, thread: str, agent: str | None, reason: str
-) -> Entry:
-    """An agent cancels what it queued itself, in its own thread, and nothing else.
-
-    Raises:
-        EntryNotFound: There is no such held call of this agent in this thread.
-        HoldOver: It runs, has run, or was cancelled.
-    """
-    check_texts({"reason": reason})
-    with store.writing(thread) as tx:
-        entry = find(tx, entry_id)
-        if (entry.thread, entry.agent) != (thread, agent):
-            raise EntryNotFound(entry_id)  # others' are none of its business
-        _check_held(entry)
-        who = agent or "the agent"
-        cancel_in(tx, entry, by=who, reason=storable(reason) or None, told=True)
-        return find(tx, entry_id)
-
-
-def _check_held(entry: Entry) -> None:
-    if entry.state is not EntryState.HELD:
-        raise HoldOver(entry.id, entry.state.value, entry.undo_by)
-
-
-def cancel_in(
-    tx: Writing,
-    entry: Entry,
-    *,
-    by: Principal | str,
-    reason: str | None,
-    intent: str | None = None,
-    told: bool = False,
-) -> bool:
-    """Cancel a held call, and those that need it; with `told` the agent knows."""
-    who, channel = (by, None) if isinstance(by, str) else (by.id, by.channel)
-    if not tx.cancel_held(entry, by=who, reason=reason, intent=intent):
-        return False
-    body = {"action": entry.action_id, "reason": reason}
-    fact = Fact(kind="hold_cancelled", subject=entry.id, actor=who, body=body)
-    tx.record(replace(fact, channel=channel))
-    if not told:
-        tell_agent(tx, entry, "cancelled", by=who, why=reason)
-    request = None if entry.request_id is None else tx.request(entry.request_id)
-    if request is not None and request.status is Status.PENDING:
-        settled_by = by if isinstance(by, Principal) else None
-        said = {"reason": f"{entry.id} was cancelled: {reason or 'no reason given'}"}
-        settle(tx, request, Status.CANCELLED, by=settled_by, said=said)
-    for one in tx.dependents(entry.id):
-        after = tx.entry(one.entry_id)
-        if after is not None and after.state is EntryState.HELD:
-            why = f"it needs {entry.id}, which was cancelled"
-            cancel_in(tx, after, by=SIGNOFF, reason=why)
-    tx.wake(entry.agent)
-    return True
-
-
-def finish(store: Store, entry: Entry, move: str, ran: Ran) -> bool:
-    """Record how a released call ended, and tell its agent.
-
-    False: a later attempt has it, or a person settled it (fenced).
-    """
-    summary = storable(ran.summary)[:SUMMARY_LENGTH]
-    with store.writing(entry.thread) as tx:
-        ended = tx.move_entry(entry, move, result=ran.result, summary=summary)
-        kind = _KINDS[move] if ended else "late_result"
-        body: dict[str, Any] = {"attempt": entry.attempt, "summary": summary}
-        if ended and ran.output is not None:
-            tx.keep_output(entry, ran.output)
-            body["output"] = hashed(ran.output)
-        tx.record(entry_fact(kind, entry, body))
-        if ended:
-            told = "unknown" if move == "lose" else _TOLD[move]
-            tell_agent(tx, entry, told, by=None, why=summary)
-            tx.wake(entry.agent)
-        return ended
-
-
-def tell_end(tx: Writing, entry: Entry, *, happened: bool, by: str, why: str) -> None:
-    """Tell the agent how a held call ended whose outcome wasn't known."""
-    tell_agent(tx, entry, "released" if happened else "failed", by=by, why=why)
-
-
-_KINDS: Final = {"finish": "finished", "fail": "failed", "lose": "lost"}
-_TOLD: Final = {"finish": "released", "fail": "failed"}
 
 
 def settled(office: Office, limit: int) -> list[Entry]:
@@ -550,7 +390,7 @@ def let_go(office: Office, limit: int) -> int:
         with office.store.writing(entry.thread) as tx:
             until = _runs_at(tx, entry)
             now = replace(entry, held_open=None, commit_at=until)
-            done += _rehold(tx, entry, now)
+            done += rehold(tx, entry, now)
     return done
 
 

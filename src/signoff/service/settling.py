@@ -13,7 +13,7 @@ from signoff.domain.ledger import Fact
 from signoff.domain.principals import Principal, PrincipalKind
 from signoff.domain.voting import check_may_decide
 from signoff.ports import Store, Writing
-from signoff.service import releasing, reversing
+from signoff.service import held_ends, reversing
 from signoff.service.decide import check_principal
 from signoff.service.execute import SUMMARY_LENGTH
 from signoff.service.undos import Undos
@@ -114,7 +114,7 @@ def _settled(
         )
         if entry.kind is EntryKind.HELD and "happened" in body:
             told = str(body["summary"])
-            releasing.tell_end(tx, entry, happened=body["happened"], by=by.id, why=told)
+            held_ends.tell_end(tx, entry, happened=body["happened"], by=by.id, why=told)
         _wake(tx, entry)
         return tx.entry(entry.id) or entry
 

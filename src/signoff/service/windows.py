@@ -15,7 +15,7 @@ from signoff.domain.ledger import Fact
 from signoff.domain.rules import Untold
 from signoff.domain.undoing import Happened, Orphan, Undo, window_of
 from signoff.ports import Store, Writing
-from signoff.service import execute, releasing, reversing
+from signoff.service import execute, held_ends, reversing
 from signoff.service.decide import check_principal
 from signoff.service.take_back import Wish, check_may_undo, find
 from signoff.service.undos import HandlerFailed, Undos, call, effect_of
@@ -214,7 +214,7 @@ def _settle(store: Store, entry: Entry, move: str, told: str, output: object) ->
         tx.record(_fact("probed", entry, body))
         if entry.kind is EntryKind.HELD:
             happened = move == "settle_done"
-            releasing.tell_end(tx, entry, happened=happened, by="probe", why=told)
+            held_ends.tell_end(tx, entry, happened=happened, by="probe", why=told)
         tx.wake(entry.agent)
         return True
 
