@@ -46,6 +46,8 @@ _AS_IT_WAS: Final = t.entries.update().where(
 _NEW: Final = {
     column.name: bindparam(f"new_{column.name}", type_=column.type) for column in _E
 }
+# The others may be left out where they are NULL: most of them are, in most entries.
+_FILLED: Final = frozenset(column.name for column in _E if not column.nullable)
 _MOVED: Final = ("state", "finished_at", "result", "summary", "changed_at")
 _RESTARTED: Final = (*_MOVED, "attempt", "worker", "lease_until", "started_at")
 
@@ -73,12 +75,14 @@ class EntriesWriting:
     def add_entry(self, entry: Entry, *, request: Request | None, told: Fact) -> bool:
         dialect = self._connection.dialect.name
         row = rows.entry_row(entry) | {"seq": self.place()}
-        values = {f"new_{name}": was for name, was in row.items()}
+        names = tuple(name for name in row if row[name] is not None or name in _FILLED)
+        values = {f"new_{name}": row[name] for name in names}
         if request is None:
-            return self._moved(_add(dialect), values, told)
+            return self._moved(_add(dialect, names), values, told)
         silent = life.approves_by_silence(request)
         values |= _approval(request, silent=silent)
-        return self._moved(_claim(dialect, self._clock, silent=silent), values, told)
+        claim = _claim(dialect, self._clock, names, silent=silent)
+        return self._moved(claim, values, told)
 
     def restart_entry(
         self, entry: Entry, move: str, *, worker: str, lease: int
@@ -138,16 +142,18 @@ def _lose(clock: str) -> Move:
     return Move(_setting(_MOVED).where(_E.lease_until <= _sql_now(clock)))
 
 
-@lru_cache(maxsize=2)
-def _add(dialect: str) -> Move:
-    return Move(INSERTS[dialect](t.entries).values(_NEW).on_conflict_do_nothing())
+@lru_cache(maxsize=32)
+def _add(dialect: str, names: tuple[str, ...]) -> Move:
+    row = {name: _NEW[name] for name in names}
+    return Move(INSERTS[dialect](t.entries).values(row).on_conflict_do_nothing())
 
 
-@lru_cache(maxsize=16)
-def _claim(dialect: str, clock: str, *, silent: bool) -> Move:
-    guarded = select(*_NEW.values()).where(_approved(clock, silent=silent))
+@lru_cache(maxsize=32)
+def _claim(dialect: str, clock: str, names: tuple[str, ...], *, silent: bool) -> Move:
+    row = [_NEW[name] for name in names]
+    guarded = select(*row).where(_approved(clock, silent=silent))
     # SQLite's grammar needs a WHERE between SELECT and ON CONFLICT; there is one.
-    insert = INSERTS[dialect](t.entries).from_select(list(_NEW), guarded)
+    insert = INSERTS[dialect](t.entries).from_select(names, guarded)
     return Move(insert.on_conflict_do_nothing())
 
 

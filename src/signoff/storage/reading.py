@@ -134,13 +134,12 @@ class SqlReading(
     ) -> tuple[str | None, Request | None, Entry | None]:
         values = {"action_id": action_id, "entry_id": entry_id}
         (found,) = _STANDING.all(self._connection, values)
-        asked = _part(found, "request_", _REQUEST_COLUMNS)
-        ran = _part(found, "entry_", _ENTRY_COLUMNS)
-        return (
-            found["verdict"],
-            None if asked["id"] is None else rows.request_from(asked),
-            None if ran["id"] is None else rows.entry_from(ran),
-        )
+        request = entry = None
+        if found["request_id"] is not None:
+            request = rows.request_from(_part(found, "request_", _REQUEST_COLUMNS))
+        if found["entry_id"] is not None:
+            entry = rows.entry_from(_part(found, "entry_", _ENTRY_COLUMNS))
+        return found["verdict"], request, entry
 
     def requests_of_thread(self, thread: str) -> Sequence[Request]:
         columns = t.requests.c
