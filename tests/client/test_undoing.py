@@ -119,7 +119,7 @@ def test_what_others_need_is_undone_after_them(office: Office, world: World) -> 
     desk, so = office.desk("bo"), office.house.so
     first = created(so, world, 1, "issue-1")
     second = renamed(so, world, 2)
-    needs = begun(so, action("create", 3, id="issue-3", parent="issue-1"))
+    needs = begun(so, action("create", 3, id="issue-3", parent="made-issue-1"))
     world.put("issue-3", {"uid": 3}, "created")
     assert so.finish(
         needs, "finish", result=b"", summary="made", output={"id": "issue-3"}
