@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
 from types import ModuleType
@@ -24,13 +25,22 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import tools_condition
 
-from signoff import Action, Context, Policy, Respond
+from signoff import (
+    Action,
+    Context,
+    Policy,
+    Principal,
+    Respond,
+    Signoff,
+    reversible,
+)
 from signoff.cli import app
 from signoff.domain.errors import GraphServerFailed
 from signoff.domain.timeline import Due
 from signoff.langgraph import Runner
 from signoff.notify import read_settings
 from signoff.service.propose import Asked
+from tests.conformance.outside import action, begun
 from tests.notify.hosts import SECRET
 from tests.support import ROOT
 
@@ -217,6 +227,36 @@ def _script() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@dataclass
+class Tickets:
+    """What README's reader has tickets in."""
+
+    kept: dict[str, dict[str, str]]
+
+    def read(self, ticket: str) -> dict[str, str]:
+        """A ticket's fields."""
+        return dict(self.kept[ticket])
+
+    def write(self, ticket: str, fields: dict[str, str]) -> None:
+        """Set them."""
+        self.kept[ticket] = dict(fields)
+
+
+def test_the_undo_on_the_page_takes_a_change_back(
+    names: dict[str, Any], tmp_path: Path
+) -> None:
+    tickets = names["tickets"] = Tickets({"7": {"title": "old"}})
+    found = names["so"].undos.get("update_ticket")
+    rules = [reversible("update_ticket", window="10m")]
+    with closing(Signoff(f"sqlite:///{tmp_path / 'undo.db'}", policy=rules)) as so:
+        so.add_undo(found.spec)
+        entry = begun(so, action("update_ticket", id="7", title="new"))
+        tickets.write("7", {"title": "new"})
+        assert so.finish(entry, "finish", result=b"", summary="done", output=None)
+        undone = so.undo_action(entry.id, by=Principal(id="maria"), reason="wrong")
+    assert (undone.state.value, tickets.read("7")) == ("undone", {"title": "old"})
 
 
 @pytest.mark.slow
