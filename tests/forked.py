@@ -9,7 +9,6 @@ files, environment and signals, and is killed and frozen like any other.
 from __future__ import annotations
 
 import atexit
-import multiprocessing
 import os
 import runpy
 import subprocess
@@ -18,8 +17,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from multiprocessing import reduction
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from tests.support import ROOT
@@ -46,9 +46,25 @@ PRELOADED: Final = [
 ]
 
 
+class _Process(ForkServerProcess):
+    def start(self) -> None:
+        # The child would run this process's main program again, which may be pytest's,
+        # or a page that Streamlit's AppTest put in its place.
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            super().start()
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _Context(ForkServerContext):
+    Process = _Process
+
+
 def processes() -> ForkServerContext:
     """Makes clean processes at once; one server for everything in this process."""
-    context = multiprocessing.get_context("forkserver")
+    context = _Context()
     context.set_forkserver_preload(PRELOADED)
     return context
 
@@ -153,6 +169,7 @@ def _run(what: str) -> None:
     elif what.endswith(".py"):
         runpy.run_path(what, run_name="__main__")
     else:
+        sys.modules.pop(what, None)  # it was preloaded for what it imports
         runpy.run_module(what, run_name="__main__", alter_sys=True)
 
 
