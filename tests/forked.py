@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import warnings
@@ -196,6 +197,8 @@ def _become(
     )
     sys.path.insert(0, cwd)
     sys.argv = list(command)
+    # A shell that starts the tests in the background lets them ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     warnings.resetwarnings()
     warnings.simplefilter("error")
     try:

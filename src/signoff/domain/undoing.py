@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from signoff.domain.actions import canonical, sha256
 from signoff.domain.duration import duration
 from signoff.domain.errors import InvalidSetting
 from signoff.domain.journal import Entry, EntryKind, EntryState
-from signoff.domain.predicates import Condition
+
+if TYPE_CHECKING:
+    from signoff.domain.predicates import Condition  # at run time it costs CEL's import
 
 GRACE: Final = 5_000_000
 """By how much less than the real window people are shown: a late click still wins."""
