@@ -84,7 +84,7 @@ def _measure(database: str) -> dict[str, float]:
             PLAIN: _turn(NoOp(), caller[PLAIN]),
             OURS: _turn(SignoffMiddleware(so), caller[OURS]),
         }
-        sides[OURS](-1)  # the first call of a process reads the pauses itself
+        sides[OURS](-WARM_UP - 1)  # the first call of a process reads the pauses itself
         with _watched(so) as threads:
             times = paired(
                 sides, rounds=ROUNDS, warm_up=WARM_UP, say=f"allow, {database}"

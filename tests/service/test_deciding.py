@@ -84,6 +84,14 @@ def test_who_lost_to_their_own_no_is_told_that_it_is_decided(
         say(so, request, Approve(), ANN)
 
 
+@pytest.mark.row("A4")
+def test_whose_own_no_settled_it_is_told_that_it_is_decided(so: Signoff) -> None:
+    request = ask(so)
+    say(so, request, Reject(reason="no"), ANN)
+    with pytest.raises(AlreadyDecided, match="already rejected by ann"):
+        say(so, request, Approve(), ANN)
+
+
 def test_cancelling_settles_and_says_by_whom(so: Signoff) -> None:
     request = ask(so)
     cancelled = so.cancel(request.id, by=ANN, reason="the user moved on")

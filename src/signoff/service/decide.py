@@ -40,7 +40,7 @@ from signoff.domain.voting import (
 from signoff.ports import Reading, Store, Writing
 from signoff.service.amend import amend
 from signoff.service.reach import Directory
-from signoff.service.seats import seat_after, seat_of
+from signoff.service.seats import had_seat, seat_after, seat_of
 from signoff.service.standstill import refit
 
 
@@ -218,11 +218,14 @@ def _check_seat(reading: Reading, request: Request, ballot: Ballot) -> None:
     try:
         _seat(reading, request, ballot)
     except NotAllowed:
-        # The votes are newer than the request: one of them may have settled it.
+        # Of a settled request the votes say nothing: their own no may have settled it.
         current = reading.request(request.id) or request
-        if request.status is Status.PENDING and current.status is not Status.PENDING:
-            raise too_late(current) from None
-        raise
+        by, approving, behalf = ballot.by, ballot.approving, ballot.behalf
+        if current.status is Status.PENDING or not had_seat(
+            reading, request, by, approving=approving, behalf=behalf
+        ):
+            raise
+        raise too_late(current) from None
 
 
 def _seat(reading: Reading, request: Request, ballot: Ballot) -> Seat:

@@ -39,6 +39,25 @@ def seat_of(
     return seat
 
 
+def had_seat(
+    reading: Reading,
+    request: Request,
+    by: Principal,
+    *,
+    approving: bool,
+    behalf: str | None,
+) -> bool:
+    """Whether somebody has a seat, whatever was said on the request so far."""
+    try:
+        if behalf is None:
+            own_seat(request, by, approving=approving)
+            return True
+    except NotAllowed:
+        pass
+    lent = [one for one in reading.lent_to(by.id) if behalf in {None, one.holder.id}]
+    return lent_seat(request, by, lent, approving=approving) is not None
+
+
 def seat_after(
     reading: Reading, amended: Request, by: Principal, before: Seat
 ) -> Seat | None:
