@@ -124,7 +124,7 @@ def test_who_may_not_force_is_not_offered_it(office: Office, world: World) -> No
 
 def test_what_needs_it_is_shown_and_undone_first(office: Office, world: World) -> None:
     first = created(office.so, world, 1, "i1")
-    later = begun(office.so, action("create", 2, id="i2", parent="i1"))
+    later = begun(office.so, action("create", 2, id="i2", parent="made-i1"))
     world.put("i2", {"uid": 2}, "created")
     done = office.so.finish(
         later, "finish", result=b"", summary="", output={"id": "i2"}
