@@ -1,6 +1,7 @@
 """What an agent wrote is shown as it is: no markup, no request, nothing hidden."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from signoff import Approve, Principal
 from tests.browser.conftest import Site
+from tests.support import wait_until
 
 PageOf = Callable[..., Page]
 
@@ -102,13 +104,21 @@ def test_hostile_text_is_literal_everywhere(
     expect(page.get_by_role("button", name="Approve with edits")).to_be_visible()
     expect(page.get_by_label("To", exact=True)).to_have_value(ESCAPED)
     harmless(page)
-    page.get_by_role("combobox", name="Kind").press("ArrowDown")
-    expect(page.get_by_role("option", name="plain")).to_be_visible()
+    wait_until(lambda: _opens(page), "the list is open", 20)
     harmless(page)
     page.screenshot(path=tmp_path / "hostile-edit.png", full_page=True)
     site.so.cancel(request.id, by=OPERATOR, reason=MARKUP)
     expect(page.locator(".settled")).to_contain_text("[Approve safely]")
     harmless(page)
+
+
+def _opens(page: Page) -> bool:
+    """Open the list of kinds; a page that is being brought up to date closes it."""
+    page.get_by_role("combobox", name="Kind").press("ArrowDown")
+    with suppress(AssertionError):
+        expect(page.get_by_role("option", name="plain")).to_be_visible(timeout=1000)
+        return True
+    return False
 
 
 @pytest.mark.row("B16")

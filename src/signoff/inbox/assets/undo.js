@@ -1,6 +1,7 @@
 // What can still be taken back, and what is held, with the time that is left.
 const BAR_ROWS = 3;
-const LOOK_MS = 5000;
+const LOOK_MS = 15000;
+const IN_USE = "input, textarea, select, [role=combobox], [contenteditable=true]";
 
 export default function undo({ data, parentElement, setTriggerValue }) {
   const state = stateOf(parentElement, start);
@@ -28,9 +29,14 @@ function withoutAges(data) {
 function lookLater(state) {
   setTimeout(() => {
     if (!state.root.isConnected) return;
-    if (!document.hidden && !dialogIsOpen()) state.send("look", String(Date.now()));
+    if (!document.hidden && !dialogIsOpen() && !isTyping()) state.send("look", String(Date.now()));
     lookLater(state);
   }, LOOK_MS);
+}
+
+// To look runs the page again, which would close a list that somebody has open.
+function isTyping() {
+  return document.activeElement !== null && document.activeElement.matches(IN_USE);
 }
 
 function draw(state, data) {
