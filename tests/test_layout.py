@@ -107,7 +107,7 @@ def test_no_path_of_one_machine_is_named(texts: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("line", "named"),
     [
-        ("cd /work/main", True),
+        ("ls /work", True),
         ('"/home/anna/signoff"', True),
         ("in /root", True),
         ("GET /api/v1/work", False),
