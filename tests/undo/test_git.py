@@ -1,5 +1,6 @@
 """Commits are reverted, never reset, in real repositories."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -200,8 +201,6 @@ def test_hooks_of_the_repository_do_not_run(clone: Path, tmp_path: Path) -> None
 
 
 def test_names_that_are_no_utf8(clone: Path) -> None:
-    import os
-
     def tool() -> None:
         odd = clone / os.fsdecode(b"odd \xff\n")
         odd.write_text("x")
@@ -209,9 +208,23 @@ def test_names_that_are_no_utf8(clone: Path) -> None:
 
     was = files(clone)
     done = committed(clone, tool)
-    assert done.paths == ("odd \ufffd\n",)
+    assert done.paths == ("odd %FF\n",)
     done.take_back()
     assert files(clone) == was
+
+
+@pytest.mark.row("C10")
+def test_names_that_are_no_utf8_are_told_apart(clone: Path) -> None:
+    odd = [clone / os.fsdecode(name) for name in (b"odd \xfe", b"odd \xff")]
+
+    def write(text: str, *paths: Path) -> None:
+        for path in paths:
+            path.write_text(text)
+        commit(clone, text)
+
+    done = committed(clone, lambda: write("mine", *odd))
+    write("theirs", odd[0])
+    assert len(done.conflicts()) == 1
 
 
 def test_where_there_is_no_branch_it_is_refused(clone: Path, tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Undos for tools that commit and push; docs/undo.md has their limits."""
+"""Undos for tools that commit and push.
+
+Their limits are in docs/ready-made-undos.md.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from typing import Any, Final
 
 from signoff.domain.errors import CannotCapture, InvalidSetting, NotApplied
 from signoff.domain.undoing import Effect, Undo, compensated
+from signoff.undo.workspace import in_json
 
 TIMEOUT: Final = timedelta(minutes=2)
 """For a fetch, a revert and a push together; each command has half of it."""
@@ -178,8 +182,7 @@ class _Committed:
         found: dict[str, str] = {}
         for state, path in zip(words, words, strict=False):
             _, mode, _, blob, _ = state.split()
-            name = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-            found[name] = f"{mode} {blob}"
+            found[in_json(path)] = f"{mode} {blob}"
         return found
 
     def bind(self, effect: Effect) -> dict[str, list[str]]:
