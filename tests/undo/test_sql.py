@@ -63,7 +63,8 @@ def contents(engine: Engine, *names: str) -> dict[str, list[tuple[Any, ...]]]:
     with engine.begin() as connection:
         for name in names or EVERY:
             # PostgreSQL knows values that Python doesn't, but each has its text.
-            what = "*" if engine.dialect.name == "sqlite" else f"CAST({name} AS TEXT)"
+            row = name.rpartition(".")[2]
+            what = "*" if engine.dialect.name == "sqlite" else f"CAST({row} AS TEXT)"
             rows = connection.execute(text(f"SELECT {what} FROM {name}"))  # noqa: S608 - names of this test
             found[name] = sorted(tuple(map(repr, row)) for row in rows)
     return found
@@ -107,6 +108,25 @@ def test_rows_that_the_database_deletes_along_come_back(
     assert "tickets[7].owner" in gone.paths
     gone.take_back()
     assert contents(engine) == was
+
+
+@pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("parent", ["tickets", "public.tickets"])
+def test_rows_of_another_schema_come_back_too(
+    tables: Tables, engine: Engine, parent: str
+) -> None:
+    do(
+        engine,
+        "CREATE SCHEMA other",
+        "CREATE TABLE other.logs (id INTEGER PRIMARY KEY, "
+        "ticket INTEGER REFERENCES tickets (id) ON DELETE CASCADE)",
+        "INSERT INTO other.logs VALUES (1, 7)",
+    )
+    was = contents(engine, "other.logs", *EVERY)
+    spec = tables.rows("tool", changes={parent: {"id": "id"}})
+    delete = "DELETE FROM tickets WHERE id = 7"
+    carry_out(spec, {"id": 7}, lambda: do(engine, delete)).take_back()
+    assert contents(engine, "other.logs", *EVERY) == was
 
 
 def test_a_new_row_is_taken_away(tables: Tables, engine: Engine) -> None:

@@ -121,7 +121,8 @@ class Schema:
 
     def links_to(self, name: str) -> Sequence[Link]:
         """The foreign keys through which a change of these rows reaches others."""
-        return [link for parent, link in self._links if parent == name]
+        place = self._place(*_split(name))
+        return [link for parent, link in self._links if parent == place]
 
     def triggers(self, name: str) -> Sequence[str]:
         """The triggers of a table."""
@@ -147,18 +148,35 @@ class Schema:
         return Shape(made, names, tuple(stored))
 
     @cached_property
-    def _links(self) -> Sequence[tuple[str, Link]]:
-        schemas = {None, *(_split(name)[0] for name in self._shapes)}
-        tables = [(s, t) for s in schemas for t in self._look.get_table_names(s)]
+    def _links(self) -> Sequence[tuple[tuple[str | None, str], Link]]:
         return [
-            (_joined(key["referred_schema"], key["referred_table"]), link)
-            for schema, table in tables
-            for key in self._keys(schema, table)
+            (self._place(key["referred_schema"], key["referred_table"]), link)
+            for schema in self._schemas()
+            for table, keys in self._keys(schema)
+            for key in keys
             if (link := _link(_joined(schema, table), key)) is not None
         ]
 
-    def _keys(self, schema: str | None, table: str) -> Iterable[Mapping[str, Any]]:
-        keys = self._look.get_foreign_keys(table, schema=schema)
+    def _schemas(self) -> set[str | None]:
+        """All of them, because a foreign key may come from any; None is the default."""
+        known = {None, *self._look.get_schema_names()}
+        return known - {self._look.default_schema_name, "information_schema"}
+
+    def _place(self, schema: str | None, table: str) -> tuple[str | None, str]:
+        default = self._look.default_schema_name
+        return None if schema == default else schema, table
+
+    def _keys(
+        self, schema: str | None
+    ) -> Iterable[tuple[str, Sequence[Mapping[str, Any]]]]:
+        """The foreign keys of each table."""
+        found = self._look.get_multi_foreign_keys(schema=schema)
+        for (_, table), keys in found.items():
+            yield table, self._with_actions(table, keys)
+
+    def _with_actions(
+        self, table: str, keys: Sequence[Mapping[str, Any]]
+    ) -> Sequence[Mapping[str, Any]]:
         if self.dialect != "sqlite":
             return keys
         # SQLAlchemy reads these options from the table's text, and not all of them.
