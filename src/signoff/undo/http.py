@@ -1,4 +1,7 @@
-"""Undos for tools that call HTTP services; docs/undo.md has their limits."""
+"""Undos for tools that call HTTP services.
+
+Their limits are in docs/ready-made-undos.md.
+"""
 
 from __future__ import annotations
 
@@ -223,7 +226,7 @@ class _Known:
         url = self.url(effect)
         if url is None:
             raise CannotCapture(self.template, "isn't known after the call")
-        was = kept_resource((effect.captured or {}).get("was"))
+        was = kept_resource(effect.captured["was"])
         before = self.service.compared(url, was)
         after = self.fingerprint(effect)
         paths = {p for p in before | after if before.get(p) != after.get(p)}

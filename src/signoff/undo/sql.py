@@ -1,4 +1,7 @@
-"""Undos for tools that change rows; docs/undo.md has their limits."""
+"""Undos for tools that change rows.
+
+Their limits are in docs/ready-made-undos.md.
+"""
 
 from __future__ import annotations
 
