@@ -12,7 +12,6 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -40,7 +39,6 @@ Key = Mapping[str, Any]
 Image = Mapping[str, Any]
 """A row: its columns by name, as `packed` gives them."""
 
-_LONGEST_SHOWN: Final = 100
 _FOLLOWED: Final = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
 _TRIGGERS: Final = {
     "sqlite": (
@@ -314,14 +312,6 @@ def unpacked(value: Any) -> Any:  # noqa: ANN401 - any value of a driver
         return value
     ((kind, stored),) = value.items()
     return _UNPACK[kind](stored)
-
-
-def shown(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """A value as it is compared and shown: itself, or the hash of a long one."""
-    known = json.dumps(value)
-    if len(known) <= _LONGEST_SHOWN:
-        return value
-    return {"sha256": sha256(known.encode()).hexdigest(), "length": len(known)}
 
 
 _SAFE: Final = 2**53

@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from signoff.domain.errors import CannotCapture, InvalidSetting, NotApplied
 from signoff.domain.undoing import Effect, Undo
-from signoff.undo.images import Image, Row, Rows, shown
+from signoff.undo.images import Image, Row, Rows
+from signoff.undo.showing import shown
 
 MAX_ROWS: Final = 1000
 
