@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from signoff.domain.errors import CannotCapture, InvalidSetting, NotApplied
-from signoff.undo.git import Git
+from signoff.undo.git import Git, _Committed
 from tests.undo.driving import Done, carry_out
 
 
@@ -107,6 +107,30 @@ def test_later_work_on_other_files_is_kept(clone: Path) -> None:
     done.take_back()
     assert (clone / "d.txt").read_text() == "theirs"
     assert (clone / "a.txt").read_text() == "1\n2\n3\n"
+
+
+@pytest.mark.row("C10")
+def test_a_push_in_between_is_kept_and_the_undo_can_be_tried_again(
+    clone: Path, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = committed(clone, lambda: two_commits(clone), push=True)
+    theirs = tmp_path / "theirs"
+    git(tmp_path, "clone", "-q", str(remote), str(theirs))
+    commit(theirs, "Theirs", d="theirs")
+    publish = _Committed.publish
+
+    def too_late(kind: _Committed, made: str, tip: str) -> None:
+        git(theirs, "push", "-q", "origin", "main")
+        publish(kind, made, tip)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Committed, "publish", too_late)
+        with pytest.raises(NotApplied, match="git push failed"):
+            done.attempt()
+    assert git(remote, "log", "-1", "--format=%s", "main") == "Theirs"
+    done.take_back()
+    log = git(remote, "log", "-2", "--format=%s", "main").splitlines()
+    assert log == ['Revert "Third"', "Theirs"]
 
 
 @pytest.mark.row("C10")
