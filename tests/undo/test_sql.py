@@ -110,6 +110,27 @@ def test_rows_that_the_database_deletes_along_come_back(
     assert contents(engine) == was
 
 
+def test_keys_that_begin_with_the_same_column_are_told_apart(
+    tables: Tables, engine: Engine
+) -> None:
+    do(
+        engine,
+        "CREATE TABLE pairs (a INTEGER, b INTEGER, c INTEGER UNIQUE, "
+        "PRIMARY KEY (a, b))",
+        "CREATE TABLE uses (id INTEGER PRIMARY KEY, a INTEGER REFERENCES pairs (c), "
+        "b INTEGER, FOREIGN KEY (a, b) REFERENCES pairs (a, b) ON DELETE CASCADE)",
+        "INSERT INTO pairs VALUES (1, 2, 9), (5, 5, 1)",
+        "INSERT INTO uses VALUES (7, 1, 2)",
+    )
+    was = contents(engine, "pairs", "uses")
+    spec = tables.rows("tool", changes={"pairs": {"a": "a", "b": "b"}})
+    delete = "DELETE FROM pairs WHERE a = 1"
+    done = carry_out(spec, {"a": 1, "b": 2}, lambda: do(engine, delete))
+    assert contents(engine, "uses") == {"uses": []}
+    done.take_back()
+    assert contents(engine, "pairs", "uses") == was
+
+
 @pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("parent", ["tickets", "public.tickets"])
 def test_rows_of_another_schema_come_back_too(

@@ -179,9 +179,11 @@ class Schema:
             return keys
         # SQLAlchemy reads these options from the table's text, and not all of them.
         asked = text("SELECT * FROM pragma_foreign_key_list(:name)")
-        known = self.connection.execute(asked, {"name": table}).mappings().all()
-        acting = {(k["from"], k["table"]): k for k in known}
-        return [{**key, "options": _actions(key, acting)} for key in keys]
+        parts: dict[int, list[RowMapping]] = {}
+        for part in self.connection.execute(asked, {"name": table}).mappings():
+            parts.setdefault(part["id"], []).append(part)
+        acting = {_named(known): _options(known[0]) for known in parts.values()}
+        return [{**key, "options": acting[_known(key)]} for key in keys]
 
 
 class Rows:
@@ -348,11 +350,18 @@ def _joined(schema: str | None, table: str) -> str:
     return table if schema is None else f"{schema}.{table}"
 
 
-def _actions(
-    key: Mapping[str, Any], acting: Mapping[tuple[str, str], RowMapping]
-) -> dict[str, str]:
-    found = acting[key["constrained_columns"][0], key["referred_table"]]
-    return {"ondelete": found["on_delete"], "onupdate": found["on_update"]}
+def _known(key: Mapping[str, Any]) -> tuple[str, ...]:
+    """A foreign key, by its columns and the table that it leads to."""
+    return (key["referred_table"], *key["constrained_columns"])
+
+
+def _named(parts: Sequence[RowMapping]) -> tuple[str, ...]:
+    """The same for one as SQLite lists it, a row for each column."""
+    return (parts[0]["table"], *(part["from"] for part in parts))
+
+
+def _options(part: RowMapping) -> dict[str, str]:
+    return {"ondelete": part["on_delete"], "onupdate": part["on_update"]}
 
 
 def _link(child: str, key: Mapping[str, Any]) -> Link | None:
