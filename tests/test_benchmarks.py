@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.agentdojo.__main__ import PARTS, verdict
+from benchmarks.agentdojo.__main__ import PARTS, saved, verdict
 from benchmarks.measure import RESULTS
 from tests.support import ROOT
 
@@ -94,6 +94,12 @@ def test_a_part_that_is_missing_is_not_met(part: str) -> None:
     assert words.startswith("NOT all met")
     assert f"({part}) NOT MEASURED" in words
     assert code == 1
+
+
+def test_what_another_agentdojo_measured_does_not_count() -> None:
+    found = result("agentdojo")
+    assert saved(found["agentdojo"]) == found["parts"]
+    assert saved("0.0.1") == {}
 
 
 def test_a_target_that_was_missed_is_not_met() -> None:

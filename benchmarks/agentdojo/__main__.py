@@ -29,10 +29,9 @@ def main(wanted: list[str]) -> int:
         print(f"no part {unknown[0]!r}; there are: {', '.join(PARTS)}")
         return 2
     measured = {name: _measure(name) for name in wanted or PARTS}
-    parts = {**_saved(), **measured}
-    save(
-        NAME, {"agentdojo": version("agentdojo"), "parts": dict(sorted(parts.items()))}
-    )
+    agentdojo = version("agentdojo")
+    parts = {**saved(agentdojo), **measured}
+    save(NAME, {"agentdojo": agentdojo, "parts": dict(sorted(parts.items()))})
     print(f"wrote benchmarks/results/{NAME}.json")
     words, code = verdict(parts, measured)
     print(words)
@@ -70,12 +69,15 @@ def _measure(name: str) -> dict[str, Any]:
     return found
 
 
-def _saved() -> dict[str, Any]:
+def saved(agentdojo: str) -> dict[str, Any]:
+    """The parts that were measured before with this version of AgentDojo."""
     file = RESULTS / f"{NAME}.json"
     if not file.exists():
         return {}
-    parts: dict[str, Any] = json.loads(file.read_text())["parts"]
-    return {name: part for name, part in parts.items() if name in PARTS}
+    before = json.loads(file.read_text())
+    if before["agentdojo"] != agentdojo:
+        return {}
+    return {name: part for name, part in before["parts"].items() if name in PARTS}
 
 
 if __name__ == "__main__":
