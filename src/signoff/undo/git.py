@@ -214,8 +214,9 @@ class _Committed:
     def revert(self, folder: Path, commits: Sequence[str], trailer: str) -> str:
         """One commit on top that takes back all of these."""
         for commit in commits:
-            parents = self.repository.run("rev-list", "--parents", "-n1", commit)
-            mainline = ("-m", "1") if len(parents.split()) > _ONE_PARENT else ()
+            listed = self.repository.run("rev-list", "--parents", "-n1", commit)
+            _, *parents = listed.split()
+            mainline = ("-m", "1") if len(parents) > 1 else ()
             self.repository.run("revert", "--no-commit", *mainline, commit, at=folder)
         subject = self.repository.run("log", "-1", "--format=%s", commits[0])
         reverts = "\n".join(f"This reverts commit {commit}." for commit in commits)
@@ -258,6 +259,3 @@ class _Committed:
 
     def preview(self, _args: Mapping[str, Any]) -> dict[str, str]:
         return {"adds": f"a commit on {self.branch} that reverts this call's"}
-
-
-_ONE_PARENT: Final = 2
