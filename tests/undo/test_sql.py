@@ -164,6 +164,29 @@ def test_a_new_row_is_taken_away(tables: Tables, engine: Engine) -> None:
     assert contents(engine) == was
 
 
+@pytest.mark.row("C10")
+def test_rows_that_others_hung_on_a_new_row_are_a_conflict(
+    tables: Tables, engine: Engine
+) -> None:
+    spec = tables.rows("tool", makes={"tickets": {"id": "id"}})
+
+    def tool() -> Mapping[str, Any]:
+        do(
+            engine,
+            "INSERT INTO tickets (id, title) VALUES (9, 'new')",
+            "INSERT INTO comments VALUES (9, 1, 'of the call')",
+        )
+        return {"id": 9}
+
+    was = contents(engine)
+    done = carry_out(spec, {}, tool)
+    do(engine, "UPDATE comments SET said = 'theirs', no = 2 WHERE ticket = 9")
+    assert done.conflicts() == ["tickets[9] takes along"]
+    do(engine, "UPDATE comments SET no = 1 WHERE ticket = 9")
+    done.take_back()
+    assert contents(engine) == was
+
+
 def test_a_result_without_the_key_is_not_reversible(
     tables: Tables, engine: Engine
 ) -> None:
@@ -279,6 +302,9 @@ def test_a_trigger_makes_it_ask(tables: Tables, engine: Engine) -> None:
         do(engine, *POSTGRESQL_TRIGGER)
     with pytest.raises(CannotCapture, match="has the trigger told"):
         changed(tables, engine, "UPDATE tickets SET status = 'closed'")
+    spec = tables.rows("tool", makes={"tickets": {"id": "id"}})
+    with pytest.raises(CannotCapture, match="has the trigger told"):
+        carry_out(spec, {}, lambda: {"id": 7})
 
 
 def test_names_need_their_quotes(tables: Tables, engine: Engine) -> None:
