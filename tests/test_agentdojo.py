@@ -9,7 +9,9 @@ pytest.importorskip(
 )
 
 from benchmarks.agentdojo import gating, holding, reverting, reviewing
+from benchmarks.agentdojo.dojo import READS_THAT_WRITE, WRITES
 from benchmarks.agentdojo.jobs import Job, suite
+from benchmarks.agentdojo.undos import TOUCHES
 
 pytestmark = [
     pytest.mark.slow,
@@ -21,6 +23,10 @@ def some(name: str, mode: str = "") -> Job:
     """Every attack on one user's task."""
     pairs = suite(name).pairs()
     return Job(name, mode, tuple(one for one in pairs if one.user == pairs[-1].user))
+
+
+def test_every_tool_that_changes_something_has_an_undo() -> None:
+    assert set(TOUCHES) == {*WRITES, *READS_THAT_WRITE}
 
 
 def test_no_attack_gets_past_the_gate_and_the_task_is_solved() -> None:

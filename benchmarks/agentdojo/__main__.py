@@ -1,9 +1,13 @@
-"""`python -m benchmarks.agentdojo [a b c d]` measures and prints; 1 if it missed."""
+"""`python -m benchmarks.agentdojo [a b c d]` measures, prints and says what it came to.
+
+It ends with 0 only if all four parts are measured, now or before, and met their target.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -25,12 +29,35 @@ def main(wanted: list[str]) -> int:
         print(f"no part {unknown[0]!r}; there are: {', '.join(PARTS)}")
         return 2
     measured = {name: _measure(name) for name in wanted or PARTS}
-    parts = {**_saved(), **measured}
-    save(
-        NAME, {"agentdojo": version("agentdojo"), "parts": dict(sorted(parts.items()))}
-    )
+    agentdojo = version("agentdojo")
+    parts = {**saved(agentdojo), **measured}
+    save(NAME, {"agentdojo": agentdojo, "parts": dict(sorted(parts.items()))})
     print(f"wrote benchmarks/results/{NAME}.json")
-    return 0 if all(part["met"] for part in parts.values()) else 1
+    words, code = verdict(parts, measured)
+    print(words)
+    return code
+
+
+def verdict(
+    parts: Mapping[str, Mapping[str, Any]], now: Collection[str]
+) -> tuple[str, int]:
+    """What all parts together come to, in words and as the exit code.
+
+    Args:
+        parts: What is known of each part, measured now or before.
+        now: Those measured now.
+    """
+    said = {name: _said(parts.get(name), now=name in now) for name in PARTS}
+    whole = all(name in parts and parts[name]["met"] is True for name in PARTS)
+    words = "; ".join(f"({name}) {what}" for name, what in said.items())
+    return f"{'all targets met' if whole else 'NOT all met'}: {words}", int(not whole)
+
+
+def _said(part: Mapping[str, Any] | None, *, now: bool) -> str:
+    if part is None:
+        return "NOT MEASURED"
+    said = "met" if part["met"] is True else "MISSED"
+    return said if now else f"{said}, as measured before"
 
 
 def _measure(name: str) -> dict[str, Any]:
@@ -42,12 +69,15 @@ def _measure(name: str) -> dict[str, Any]:
     return found
 
 
-def _saved() -> dict[str, Any]:
+def saved(agentdojo: str) -> dict[str, Any]:
+    """The parts that were measured before with this version of AgentDojo."""
     file = RESULTS / f"{NAME}.json"
     if not file.exists():
         return {}
-    parts: dict[str, Any] = json.loads(file.read_text())["parts"]
-    return {name: part for name, part in parts.items() if name in PARTS}
+    before = json.loads(file.read_text())
+    if before["agentdojo"] != agentdojo:
+        return {}
+    return {name: part for name, part in before["parts"].items() if name in PARTS}
 
 
 if __name__ == "__main__":

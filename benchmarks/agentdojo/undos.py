@@ -11,7 +11,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from agentdojo.default_suites.v1.tools.types import CloudDriveFile
 
@@ -28,16 +28,14 @@ MADE: Final = "$made"
 """Whether there is a list at all; others may use one that a call made."""
 
 
-class Touched:
+class Touched(Protocol):
     """One kind of place in an environment. Paths are below it."""
 
     def read(self, env: Any, args: Args) -> State:  # noqa: ANN401 - AgentDojo's
         """What is there now, by path."""
-        raise NotImplementedError
 
     def put(self, env: Any, args: Args, edit: Edit) -> None:  # noqa: ANN401 - as above
         """Make one path be as it was before."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Fields(Touched):
+class Fields:
     """Some fields of one object; none if there is no such object."""
 
     find: Callable[[Any, Args], Any]
@@ -72,7 +70,7 @@ class Fields(Touched):
 
 
 @dataclass(frozen=True)
-class Items(Touched):
+class Items:
     """The items of a list that a tool appends to, by their content."""
 
     find: Callable[[Any, Args], list[Any] | None]
@@ -93,7 +91,7 @@ class Items(Touched):
 
 
 @dataclass(frozen=True)
-class Keys(Touched):
+class Keys:
     """Values of a mapping, by their keys; those that the arguments name, or all."""
 
     find: Callable[[Any, Args], dict[str, Any]]
@@ -114,7 +112,7 @@ class Keys(Touched):
 
 
 @dataclass(frozen=True)
-class Inboxes(Touched):
+class Inboxes:
     """The messages of one inbox, which the first message makes."""
 
     name: str
@@ -140,7 +138,7 @@ class Inboxes(Touched):
         )
 
 
-class Mails(Touched):
+class Mails:
     """Where each mail is, and whether it is read.
 
     A mail is named by what is in it: numbers are given again once a mail is gone. What
@@ -176,7 +174,7 @@ class Mails(Touched):
         _in_order(env.inbox)
 
 
-class Members(Touched):
+class Members:
     """A person of the chat, with their channels and their messages."""
 
     def read(self, env: Any, args: Args) -> State:  # noqa: ANN401 - AgentDojo's own

@@ -1,5 +1,7 @@
 """Payloads: kept whole, noticed when wrong, sealed, and removed."""
 
+import errno
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +97,19 @@ def test_only_this_user_reads_them(tmp_path: Path) -> None:
     home = tmp_path / "payloads" / "ent_1"
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
+
+
+def test_what_could_not_be_written_whole_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        FolderPayloads(tmp_path).put("ent_1", b"x")
+    assert contents(tmp_path) == b""
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.row("C16")

@@ -3,9 +3,12 @@
 import os
 import shutil
 import stat
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
+from pwd import getpwnam
 from typing import Any
 
 import pytest
@@ -361,11 +364,45 @@ def test_a_workspace_must_be_a_folder(root: Path) -> None:
         Files(root / "a.txt")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_can_not_be_read_is_refused(files: Files, root: Path) -> None:
-    (root / "a.txt").chmod(0)
-    with pytest.raises(PermissionError):
-        carry_out(files.write("w"), {"path": "a.txt"}, pytest.fail)
+@pytest.fixture
+def common() -> Iterator[Path]:
+    """A folder with a file, where somebody may work who isn't root."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "mine.txt").write_text("mine")
+        if os.geteuid() == 0:
+            for path in (folder, folder / "mine.txt"):
+                shutil.chown(path, "nobody")
+        yield folder
+
+
+@contextmanager
+def not_as_root() -> Iterator[None]:
+    """As `nobody` where root runs the tests, who may read everything."""
+    uid = os.geteuid()
+    if uid == 0:
+        os.seteuid(getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(uid)
+
+
+def test_what_can_not_be_read_is_refused(common: Path) -> None:
+    with not_as_root():
+        write, args = Files(common).write("w"), {"path": "mine.txt"}
+        carry_out(write, args, lambda: None)  # as long as it may be read
+        (common / "mine.txt").chmod(0)
+        with pytest.raises(PermissionError, match=r"mine\.txt"):
+            carry_out(write, args, pytest.fail)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_belongs_to_another_user_is_refused(common: Path) -> None:
+    (common / "roots.txt").write_text("root's")
+    (common / "roots.txt").chmod(0o666)
+    with not_as_root(), pytest.raises(CannotCapture, match="belongs to another user"):
+        carry_out(Files(common).write("w"), {"path": "roots.txt"}, pytest.fail)
 
 
 def test_a_folder_that_can_not_be_written_to_comes_back_so(

@@ -1,5 +1,6 @@
 """Commits are reverted, never reset, in real repositories."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from signoff.domain.errors import CannotCapture, InvalidSetting, NotApplied
-from signoff.undo.git import Git
+from signoff.undo.git import Git, _Committed
 from tests.undo.driving import Done, carry_out
 
 
@@ -109,6 +110,30 @@ def test_later_work_on_other_files_is_kept(clone: Path) -> None:
 
 
 @pytest.mark.row("C10")
+def test_a_push_in_between_is_kept_and_the_undo_can_be_tried_again(
+    clone: Path, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = committed(clone, lambda: two_commits(clone), push=True)
+    theirs = tmp_path / "theirs"
+    git(tmp_path, "clone", "-q", str(remote), str(theirs))
+    commit(theirs, "Theirs", d="theirs")
+    publish = _Committed.publish
+
+    def too_late(kind: _Committed, made: str, tip: str) -> None:
+        git(theirs, "push", "-q", "origin", "main")
+        publish(kind, made, tip)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Committed, "publish", too_late)
+        with pytest.raises(NotApplied, match="git push failed"):
+            done.attempt()
+    assert git(remote, "log", "-1", "--format=%s", "main") == "Theirs"
+    done.take_back()
+    log = git(remote, "log", "-2", "--format=%s", "main").splitlines()
+    assert log == ['Revert "Third"', "Theirs"]
+
+
+@pytest.mark.row("C10")
 def test_a_change_of_the_same_file_is_a_conflict(clone: Path) -> None:
     done = committed(clone, lambda: two_commits(clone))
     commit(clone, "Theirs", a="1\ntheirs\n3\n")
@@ -200,8 +225,6 @@ def test_hooks_of_the_repository_do_not_run(clone: Path, tmp_path: Path) -> None
 
 
 def test_names_that_are_no_utf8(clone: Path) -> None:
-    import os
-
     def tool() -> None:
         odd = clone / os.fsdecode(b"odd \xff\n")
         odd.write_text("x")
@@ -209,9 +232,23 @@ def test_names_that_are_no_utf8(clone: Path) -> None:
 
     was = files(clone)
     done = committed(clone, tool)
-    assert done.paths == ("odd \ufffd\n",)
+    assert done.paths == ("odd %FF\n",)
     done.take_back()
     assert files(clone) == was
+
+
+@pytest.mark.row("C10")
+def test_names_that_are_no_utf8_are_told_apart(clone: Path) -> None:
+    odd = [clone / os.fsdecode(name) for name in (b"odd \xfe", b"odd \xff")]
+
+    def write(text: str, *paths: Path) -> None:
+        for path in paths:
+            path.write_text(text)
+        commit(clone, text)
+
+    done = committed(clone, lambda: write("mine", *odd))
+    write("theirs", odd[0])
+    assert len(done.conflicts()) == 1
 
 
 def test_where_there_is_no_branch_it_is_refused(clone: Path, tmp_path: Path) -> None:

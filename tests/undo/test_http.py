@@ -36,8 +36,10 @@ class Door(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
-    def answer(self, status: int, body: bytes = b"") -> None:
+    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         if body:
             self.send_header("ETag", etag(body))
@@ -67,6 +69,8 @@ class Door(BaseHTTPRequestHandler):
         kept = self.server.kept.get(self.path)
         if refused := self.server.refuses.get("GET"):
             self.answer(refused)
+        elif self.path.endswith("/moved"):
+            self.answer(307, Location="/issues/7")
         elif kept is None:
             self.answer(410 if self.path.endswith("/old") else 404)
         else:
@@ -253,6 +257,14 @@ def test_what_can_not_be_read_is_refused(client: httpx2.Client, house: House) ->
         spec = Http(nobody).delete("delete_issue", "/issues/{no}")
         with pytest.raises(CannotCapture, match="can't be read"):
             carry_out(spec, {"no": 7}, pytest.fail)
+
+
+def test_a_redirect_is_not_followed(house: House) -> None:
+    with httpx2.Client(base_url=house.url, follow_redirects=True) as client:
+        assert client.get("/issues/moved").json()["title"] == "was"
+        spec = Http(client).delete("delete_issue", "/issues/{no}")
+        with pytest.raises(CannotCapture, match="can't be read: 307"):
+            carry_out(spec, {"no": "moved"}, pytest.fail)
 
 
 def test_a_result_without_an_id_is_not_reversible(http: Http) -> None:

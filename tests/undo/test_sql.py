@@ -63,7 +63,8 @@ def contents(engine: Engine, *names: str) -> dict[str, list[tuple[Any, ...]]]:
     with engine.begin() as connection:
         for name in names or EVERY:
             # PostgreSQL knows values that Python doesn't, but each has its text.
-            what = "*" if engine.dialect.name == "sqlite" else f"CAST({name} AS TEXT)"
+            row = name.rpartition(".")[2]
+            what = "*" if engine.dialect.name == "sqlite" else f"CAST({row} AS TEXT)"
             rows = connection.execute(text(f"SELECT {what} FROM {name}"))  # noqa: S608 - names of this test
             found[name] = sorted(tuple(map(repr, row)) for row in rows)
     return found
@@ -109,6 +110,46 @@ def test_rows_that_the_database_deletes_along_come_back(
     assert contents(engine) == was
 
 
+def test_keys_that_begin_with_the_same_column_are_told_apart(
+    tables: Tables, engine: Engine
+) -> None:
+    do(
+        engine,
+        "CREATE TABLE pairs (a INTEGER, b INTEGER, c INTEGER UNIQUE, "
+        "PRIMARY KEY (a, b))",
+        "CREATE TABLE uses (id INTEGER PRIMARY KEY, a INTEGER REFERENCES pairs (c), "
+        "b INTEGER, FOREIGN KEY (a, b) REFERENCES pairs (a, b) ON DELETE CASCADE)",
+        "INSERT INTO pairs VALUES (1, 2, 9), (5, 5, 1)",
+        "INSERT INTO uses VALUES (7, 1, 2)",
+    )
+    was = contents(engine, "pairs", "uses")
+    spec = tables.rows("tool", changes={"pairs": {"a": "a", "b": "b"}})
+    delete = "DELETE FROM pairs WHERE a = 1"
+    done = carry_out(spec, {"a": 1, "b": 2}, lambda: do(engine, delete))
+    assert contents(engine, "uses") == {"uses": []}
+    done.take_back()
+    assert contents(engine, "pairs", "uses") == was
+
+
+@pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("parent", ["tickets", "public.tickets"])
+def test_rows_of_another_schema_come_back_too(
+    tables: Tables, engine: Engine, parent: str
+) -> None:
+    do(
+        engine,
+        "CREATE SCHEMA other",
+        "CREATE TABLE other.logs (id INTEGER PRIMARY KEY, "
+        "ticket INTEGER REFERENCES tickets (id) ON DELETE CASCADE)",
+        "INSERT INTO other.logs VALUES (1, 7)",
+    )
+    was = contents(engine, "other.logs", *EVERY)
+    spec = tables.rows("tool", changes={parent: {"id": "id"}})
+    delete = "DELETE FROM tickets WHERE id = 7"
+    carry_out(spec, {"id": 7}, lambda: do(engine, delete)).take_back()
+    assert contents(engine, "other.logs", *EVERY) == was
+
+
 def test_a_new_row_is_taken_away(tables: Tables, engine: Engine) -> None:
     was = contents(engine)
     spec = tables.rows("tool", makes={"tickets": {"id": "id"}})
@@ -119,6 +160,29 @@ def test_a_new_row_is_taken_away(tables: Tables, engine: Engine) -> None:
 
     done = carry_out(spec, {"title": "new"}, tool)
     assert done.after["tickets[9].title"] == "new"
+    done.take_back()
+    assert contents(engine) == was
+
+
+@pytest.mark.row("C10")
+def test_rows_that_others_hung_on_a_new_row_are_a_conflict(
+    tables: Tables, engine: Engine
+) -> None:
+    spec = tables.rows("tool", makes={"tickets": {"id": "id"}})
+
+    def tool() -> Mapping[str, Any]:
+        do(
+            engine,
+            "INSERT INTO tickets (id, title) VALUES (9, 'new')",
+            "INSERT INTO comments VALUES (9, 1, 'of the call')",
+        )
+        return {"id": 9}
+
+    was = contents(engine)
+    done = carry_out(spec, {}, tool)
+    do(engine, "UPDATE comments SET said = 'theirs', no = 2 WHERE ticket = 9")
+    assert done.conflicts() == ["tickets[9] takes along"]
+    do(engine, "UPDATE comments SET no = 1 WHERE ticket = 9")
     done.take_back()
     assert contents(engine) == was
 
@@ -238,6 +302,9 @@ def test_a_trigger_makes_it_ask(tables: Tables, engine: Engine) -> None:
         do(engine, *POSTGRESQL_TRIGGER)
     with pytest.raises(CannotCapture, match="has the trigger told"):
         changed(tables, engine, "UPDATE tickets SET status = 'closed'")
+    spec = tables.rows("tool", makes={"tickets": {"id": "id"}})
+    with pytest.raises(CannotCapture, match="has the trigger told"):
+        carry_out(spec, {}, lambda: {"id": 7})
 
 
 def test_names_need_their_quotes(tables: Tables, engine: Engine) -> None:

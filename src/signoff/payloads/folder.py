@@ -26,10 +26,13 @@ class FolderPayloads:
         home = self.folder / folder_of(owner)
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=home, prefix=".", delete=False) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(home / name)
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).replace(home / name)
+            finally:
+                Path(file.name).unlink(missing_ok=True)
         for above in (home, self.folder, self.folder.parent):
             _to_disk(above)
         return name

@@ -1,7 +1,7 @@
 """Ready-made undos for what agents touch: files, rows, commits, HTTP resources.
 
-Each gives an `Undo` for a tool, which `so.add_undo()` takes. docs/undo.md says what
-each of them keeps, what it gives back, and what it can't.
+Each gives an `Undo` for a tool, which `so.add_undo()` takes. docs/ready-made-undos.md
+says what each of them keeps, what it gives back, and what it can't.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Undos for tools that write, move and delete files; docs/undo.md has their limits."""
+"""Undos for tools that write, move and delete files.
+
+Their limits are in docs/ready-made-undos.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Undos for tools that commit and push; docs/undo.md has their limits."""
+"""Undos for tools that commit and push.
+
+Their limits are in docs/ready-made-undos.md.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from typing import Any, Final
 
 from signoff.domain.errors import CannotCapture, InvalidSetting, NotApplied
 from signoff.domain.undoing import Effect, Undo, compensated
+from signoff.undo.workspace import in_json
 
 TIMEOUT: Final = timedelta(minutes=2)
 """For a fetch, a revert and a push together; each command has half of it."""
@@ -178,8 +182,7 @@ class _Committed:
         found: dict[str, str] = {}
         for state, path in zip(words, words, strict=False):
             _, mode, _, blob, _ = state.split()
-            name = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-            found[name] = f"{mode} {blob}"
+            found[in_json(path)] = f"{mode} {blob}"
         return found
 
     def bind(self, effect: Effect) -> dict[str, list[str]]:
@@ -211,8 +214,9 @@ class _Committed:
     def revert(self, folder: Path, commits: Sequence[str], trailer: str) -> str:
         """One commit on top that takes back all of these."""
         for commit in commits:
-            parents = self.repository.run("rev-list", "--parents", "-n1", commit)
-            mainline = ("-m", "1") if len(parents.split()) > _ONE_PARENT else ()
+            listed = self.repository.run("rev-list", "--parents", "-n1", commit)
+            _, *parents = listed.split()
+            mainline = ("-m", "1") if len(parents) > 1 else ()
             self.repository.run("revert", "--no-commit", *mainline, commit, at=folder)
         subject = self.repository.run("log", "-1", "--format=%s", commits[0])
         reverts = "\n".join(f"This reverts commit {commit}." for commit in commits)
@@ -255,6 +259,3 @@ class _Committed:
 
     def preview(self, _args: Mapping[str, Any]) -> dict[str, str]:
         return {"adds": f"a commit on {self.branch} that reverts this call's"}
-
-
-_ONE_PARENT: Final = 2

@@ -1,4 +1,7 @@
-"""Undos for tools that call HTTP services; docs/undo.md has their limits."""
+"""Undos for tools that call HTTP services.
+
+Their limits are in docs/ready-made-undos.md.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,12 @@ import httpx2
 
 from signoff.domain.errors import CannotCapture, NotApplied
 from signoff.domain.undoing import Effect, Undo, compensated
+from signoff.undo.showing import shown
 
 MAX_BYTES: Final = 1024 * 1024
 REMAINS: Final = "what the service told others meanwhile, and its own log, stay"
 _GONE: Final = frozenset({404, 410})
 _MOVED_ON: Final = 412
-_LONGEST_SHOWN: Final = 100
 
 
 class Http:
@@ -161,7 +164,7 @@ class Service:
         if fields is None:
             return {url: {"sha256": sha256(found.body).hexdigest()}}
         return {
-            f"{url}#{name}": _shown(value)
+            f"{url}#{name}": shown(value)
             for name, value in fields.items()
             if name not in self._ignored
         } | {url: "there"}
@@ -223,7 +226,7 @@ class _Known:
         url = self.url(effect)
         if url is None:
             raise CannotCapture(self.template, "isn't known after the call")
-        was = kept_resource((effect.captured or {}).get("was"))
+        was = kept_resource(effect.captured["was"])
         before = self.service.compared(url, was)
         after = self.fingerprint(effect)
         paths = {p for p in before | after if before.get(p) != after.get(p)}
@@ -290,10 +293,3 @@ def _part(name: str, value: object) -> str:
 def _only_if(found: Resource) -> dict[str, str]:
     weak = found.etag is None or found.etag.startswith("W/")
     return {} if weak or found.etag is None else {"If-Match": found.etag}
-
-
-def _shown(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    known = json.dumps(value, sort_keys=True)
-    if len(known) <= _LONGEST_SHOWN:
-        return value
-    return {"sha256": sha256(known.encode()).hexdigest(), "length": len(known)}

@@ -12,7 +12,6 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -40,7 +39,6 @@ Key = Mapping[str, Any]
 Image = Mapping[str, Any]
 """A row: its columns by name, as `packed` gives them."""
 
-_LONGEST_SHOWN: Final = 100
 _FOLLOWED: Final = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
 _TRIGGERS: Final = {
     "sqlite": (
@@ -121,7 +119,8 @@ class Schema:
 
     def links_to(self, name: str) -> Sequence[Link]:
         """The foreign keys through which a change of these rows reaches others."""
-        return [link for parent, link in self._links if parent == name]
+        place = self._place(*_split(name))
+        return [link for parent, link in self._links if parent == place]
 
     def triggers(self, name: str) -> Sequence[str]:
         """The triggers of a table."""
@@ -147,25 +146,44 @@ class Schema:
         return Shape(made, names, tuple(stored))
 
     @cached_property
-    def _links(self) -> Sequence[tuple[str, Link]]:
-        schemas = {None, *(_split(name)[0] for name in self._shapes)}
-        tables = [(s, t) for s in schemas for t in self._look.get_table_names(s)]
+    def _links(self) -> Sequence[tuple[tuple[str | None, str], Link]]:
         return [
-            (_joined(key["referred_schema"], key["referred_table"]), link)
-            for schema, table in tables
-            for key in self._keys(schema, table)
+            (self._place(key["referred_schema"], key["referred_table"]), link)
+            for schema in self._schemas()
+            for table, keys in self._keys(schema)
+            for key in keys
             if (link := _link(_joined(schema, table), key)) is not None
         ]
 
-    def _keys(self, schema: str | None, table: str) -> Iterable[Mapping[str, Any]]:
-        keys = self._look.get_foreign_keys(table, schema=schema)
+    def _schemas(self) -> set[str | None]:
+        """All of them, because a foreign key may come from any; None is the default."""
+        known = {None, *self._look.get_schema_names()}
+        return known - {self._look.default_schema_name, "information_schema"}
+
+    def _place(self, schema: str | None, table: str) -> tuple[str | None, str]:
+        default = self._look.default_schema_name
+        return None if schema == default else schema, table
+
+    def _keys(
+        self, schema: str | None
+    ) -> Iterable[tuple[str, Sequence[Mapping[str, Any]]]]:
+        """The foreign keys of each table."""
+        found = self._look.get_multi_foreign_keys(schema=schema)
+        for (_, table), keys in found.items():
+            yield table, self._with_actions(table, keys)
+
+    def _with_actions(
+        self, table: str, keys: Sequence[Mapping[str, Any]]
+    ) -> Sequence[Mapping[str, Any]]:
         if self.dialect != "sqlite":
             return keys
         # SQLAlchemy reads these options from the table's text, and not all of them.
         asked = text("SELECT * FROM pragma_foreign_key_list(:name)")
-        known = self.connection.execute(asked, {"name": table}).mappings().all()
-        acting = {(k["from"], k["table"]): k for k in known}
-        return [{**key, "options": _actions(key, acting)} for key in keys]
+        parts: dict[int, list[RowMapping]] = {}
+        for part in self.connection.execute(asked, {"name": table}).mappings():
+            parts.setdefault(part["id"], []).append(part)
+        acting = {_named(known): _options(known[0]) for known in parts.values()}
+        return [{**key, "options": acting[_known(key)]} for key in keys]
 
 
 class Rows:
@@ -298,14 +316,6 @@ def unpacked(value: Any) -> Any:  # noqa: ANN401 - any value of a driver
     return _UNPACK[kind](stored)
 
 
-def shown(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """A value as it is compared and shown: itself, or the hash of a long one."""
-    known = json.dumps(value)
-    if len(known) <= _LONGEST_SHOWN:
-        return value
-    return {"sha256": sha256(known.encode()).hexdigest(), "length": len(known)}
-
-
 _SAFE: Final = 2**53
 _UNPACK: Final[Mapping[str, Callable[[str], Any]]] = {
     "bytes": b64decode,
@@ -340,11 +350,18 @@ def _joined(schema: str | None, table: str) -> str:
     return table if schema is None else f"{schema}.{table}"
 
 
-def _actions(
-    key: Mapping[str, Any], acting: Mapping[tuple[str, str], RowMapping]
-) -> dict[str, str]:
-    found = acting[key["constrained_columns"][0], key["referred_table"]]
-    return {"ondelete": found["on_delete"], "onupdate": found["on_update"]}
+def _known(key: Mapping[str, Any]) -> tuple[str, ...]:
+    """A foreign key, by its columns and the table that it leads to."""
+    return (key["referred_table"], *key["constrained_columns"])
+
+
+def _named(parts: Sequence[RowMapping]) -> tuple[str, ...]:
+    """The same for one as SQLite lists it, a row for each column."""
+    return (parts[0]["table"], *(part["from"] for part in parts))
+
+
+def _options(part: RowMapping) -> dict[str, str]:
+    return {"ondelete": part["on_delete"], "onupdate": part["on_update"]}
 
 
 def _link(child: str, key: Mapping[str, Any]) -> Link | None:

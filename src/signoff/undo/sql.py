@@ -1,4 +1,7 @@
-"""Undos for tools that change rows; docs/undo.md has their limits."""
+"""Undos for tools that change rows.
+
+Their limits are in docs/ready-made-undos.md.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from signoff.domain.errors import CannotCapture, InvalidSetting, NotApplied
 from signoff.domain.undoing import Effect, Undo
-from signoff.undo.images import Image, Row, Rows, shown
+from signoff.undo.images import Image, Row, Rows
+from signoff.undo.showing import shown
 
 MAX_ROWS: Final = 1000
 
@@ -30,7 +34,8 @@ class Tables:
     one transaction, the columns that the call changed, and leaves the others alone.
 
     Refused before the effect, so that it is asked about: a table without a primary
-    key or with a trigger, and more rows than the limit.
+    key or with a trigger, and more rows than the limit. New rows are known only after
+    the call; where that holds for them, it can't be taken back.
 
     Not covered are rows that the tool changes and doesn't name, changes of a primary
     key, and counters: a new row after an undo doesn't get the old number. An undo
@@ -94,10 +99,28 @@ class _Changed:
     def fingerprint(self, effect: Effect) -> dict[str, Any]:
         with self.rows() as rows:
             images = self.now(rows, effect)
-        return {
+            along = self.taken_along(rows, effect, images)
+        columns = {
             f"{row.path}.{column}": shown(value)
             for row, image in images.items()
             for column, value in ({} if image is None else image).items()
+        }
+        return {**columns, **along}
+
+    def taken_along(
+        self, rows: Rows, effect: Effect, images: Mapping[Row, Image | None]
+    ) -> dict[str, Any]:
+        """What else goes when a new row is deleted: others may have added to it."""
+        before = _kept(effect.captured)
+        new = (
+            row
+            for row, image in images.items()
+            if image is not None and before.get(row) is None
+        )
+        found = {row: rows.with_dependents([row], self.limit).keys() for row in new}
+        return {
+            f"{row.path} takes along": shown(sorted(r.path for r in along - {row}))
+            for row, along in found.items()
         }
 
     def bind(self, effect: Effect) -> dict[str, Any]:
