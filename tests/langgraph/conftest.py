@@ -1,13 +1,14 @@
 """Fixtures: an agent on each database, of each kind, from sync and from async code."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool
+from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from signoff import Policy, Rule, Signoff
 from signoff.clock import Clock
@@ -42,42 +43,22 @@ def colour(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-async def bench(
-    kind: str, colour: str, database_url: str, tmp_path: Path
-) -> AsyncIterator[MakeBench]:
-    """Makes agents on one store and one checkpointer."""
-    async with AsyncExitStack() as stack:
-        saver = await stack.enter_async_context(
-            open_saver(colour, database_url, tmp_path)
-        )
-
-        async def make(
-            rules: Sequence[Rule],
-            turns: Sequence[AIMessage],
-            *,
-            tools: Sequence[BaseTool] | None = None,
-            agent: str = "payer",
-            clock: Clock | None = None,
-        ) -> Bench:
-            so = Signoff(database_url, policy=Policy(rules), clock=clock)
-            stack.callback(so.close)
-            effects, model = Effects(), Scripted(turns=list(turns))
-            own = effects.tools() if tools is None else list(tools)
-            graph = BUILDS[kind](so, model, own, saver)
-            runner = Runner(so, graph, agent=agent)
-            return Bench(so, graph, runner, model, effects, colour)
-
-        yield make
-
-
 Closing = Callable[[Signoff], Signoff]
 
 
 @pytest.fixture
-async def closing() -> AsyncIterator[Closing]:
-    """Closes stores that a test opens itself."""
-    async with AsyncExitStack() as stack:
+async def saver(
+    colour: str, database_url: str, tmp_path: Path
+) -> AsyncIterator[BaseCheckpointSaver[Any]]:
+    """A real checkpointer, for the way in which the graph is driven."""
+    async with open_saver(colour, database_url, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def closing() -> Iterator[Closing]:
+    """Closes stores when the test is over."""
+    with ExitStack() as stack:
 
         def opened(so: Signoff) -> Signoff:
             stack.callback(so.close)
@@ -87,20 +68,46 @@ async def closing() -> AsyncIterator[Closing]:
 
 
 @pytest.fixture
+def bench(
+    kind: str,
+    colour: str,
+    database_url: str,
+    saver: BaseCheckpointSaver[Any],
+    closing: Closing,
+) -> MakeBench:
+    """Makes agents on one store and one checkpointer."""
+
+    async def make(
+        rules: Sequence[Rule],
+        turns: Sequence[AIMessage],
+        *,
+        tools: Sequence[BaseTool] | None = None,
+        agent: str = "payer",
+        clock: Clock | None = None,
+    ) -> Bench:
+        so = closing(Signoff(database_url, policy=Policy(rules), clock=clock))
+        effects, model = Effects(), Scripted(turns=list(turns))
+        own = effects.tools() if tools is None else list(tools)
+        graph = BUILDS[kind](so, model, own, saver)
+        runner = Runner(so, graph, agent=agent)
+        return Bench(so, graph, runner, model, effects, colour)
+
+    return make
+
+
+@pytest.fixture
 def clock() -> Clock:
     """A clock that tests move."""
     return Clock()
 
 
 @pytest.fixture
-async def stage(
-    colour: str, database_url: str, tmp_path: Path, clock: Clock
-) -> AsyncIterator[Stage]:
+def stage(
+    colour: str,
+    database_url: str,
+    saver: BaseCheckpointSaver[Any],
+    clock: Clock,
+    closing: Closing,
+) -> Stage:
     """A workflow to build, with a real checkpointer."""
-    async with AsyncExitStack() as stack:
-        saver = await stack.enter_async_context(
-            open_saver(colour, database_url, tmp_path)
-        )
-        so = Signoff(database_url, clock=clock)
-        stack.callback(so.close)
-        yield Stage(so, colour, saver)
+    return Stage(closing(Signoff(database_url, clock=clock)), colour, saver)

@@ -1,7 +1,6 @@
 """Held calls in a real agent: queued, run, cancelled, and the agent learns of it."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -94,13 +93,18 @@ def notes(conversation: list[BaseMessage]) -> list[str]:
 async def with_post(
     bench: MakeBench,
     *turns: Any,  # noqa: ANN401 - what the model says
-    rules: list[Any] = RULES,
     clock: MovableClock | None = None,
-    more: Callable[[Bench], list[BaseTool]] | None = None,
 ) -> tuple[Bench, Post]:
     post = Post()
-    agent = await bench(rules, list(turns), tools=post.tools(), clock=clock)
+    agent = await bench(RULES, list(turns), tools=post.tools(), clock=clock)
     return agent, post
+
+
+async def queued(bench: MakeBench, clock: MovableClock) -> tuple[Bench, Post, Entry]:
+    """An agent that has sent one mail, which is held."""
+    agent, post = await with_post(bench, turn(SEND), clock=clock)
+    await agent.start()
+    return agent, post, held(agent)
 
 
 async def test_a_held_call_is_queued_and_runs_when_its_time_has_come(
@@ -167,11 +171,7 @@ async def test_a_person_cancels_it_and_the_same_call_asks_from_then_on(
 
 
 async def test_the_agent_cancels_its_own(bench: MakeBench, clock: MovableClock) -> None:
-    post = Post()
-
-    agent = await bench(RULES, [turn(SEND)], tools=post.tools(), clock=clock)
-    await agent.start()
-    entry = held(agent)
+    agent, post, entry = await queued(bench, clock)
     own = cancel_held(agent.so)
 
     def run(thread: str, name: str) -> str:
@@ -300,10 +300,7 @@ async def test_a_sending_that_raises_is_unknown_and_not_repeated(
 async def test_a_later_call_that_names_a_held_one_waits_behind_it(
     bench: MakeBench, clock: MovableClock
 ) -> None:
-    post = Post()
-    agent = await bench(RULES, [turn(SEND)], tools=post.tools(), clock=clock)
-    await agent.start()
-    first = held(agent)
+    agent, post, first = await queued(bench, clock)
     agent.model.turns += [
         turn(call("track", "c0", ref="x")),
         turn(call("track", "c2", ref=first.id)),
@@ -327,15 +324,12 @@ async def test_a_later_call_that_names_a_held_one_waits_behind_it(
 async def test_a_cancelled_one_takes_those_behind_it_along(
     bench: MakeBench, clock: MovableClock
 ) -> None:
-    post = Post()
-    agent = await bench(RULES, [turn(SEND)], tools=post.tools(), clock=clock)
+    agent, post, first = await queued(bench, clock)
 
     @agent.so.needs("track")
     def needs(args: Any, waiting: Any) -> list[str]:  # noqa: ANN401 - JSON, effects
         return [one.id for one in waiting if one.args["to"] == args["ref"]]
 
-    await agent.start()
-    first = held(agent)
     agent.model.turns += [turn(SEND), turn(call("track", "c2", ref="eve"))]
     await agent.start(text="track it")
     await agent.so.aio.cancel_held(first.id, by=MARIA, reason="no")
@@ -351,10 +345,7 @@ async def test_a_cancelled_one_takes_those_behind_it_along(
 async def test_a_look_at_what_is_held_offers_it_for_approval_now(
     bench: MakeBench, clock: MovableClock
 ) -> None:
-    post = Post()
-    agent = await bench(RULES, [turn(SEND)], tools=post.tools(), clock=clock)
-    await agent.start()
-    first = held(agent)
+    agent, post, first = await queued(bench, clock)
     agent.model.turns += [turn(SEND), turn(call("status", "c2", ref=first.id))]
     outcome = await agent.start(text="has it arrived?")
     assert not outcome.finished

@@ -110,6 +110,24 @@ def wake_on_a_lost_connection(store: SqlStore) -> None:
         tx.wake("clerk")
 
 
+def test_what_was_lost_beside_it_is_not_used_either(postgres_url: str) -> None:
+    """A network that lost one connection says nothing of the others."""
+    store = open_store(postgres_url)
+    with store.engine.connect() as taken:
+        with store.engine.connect() as waiting:
+            beside = waiting.connection.driver_connection
+        ended = taken.connection.driver_connection
+        FOUND.all(taken, ROW)
+        with readers(store.engine).connect() as connection:
+            assert END.all(connection, {}) == [{"ended": True}]
+        with pytest.raises(DBAPIError):
+            FOUND.all(taken, ROW)
+    with store.engine.connect() as one, store.engine.connect() as other:
+        used = {one.connection.driver_connection, other.connection.driver_connection}
+        assert not used & {beside, ended}
+    store.close()
+
+
 def test_a_connection_that_is_lost_in_use_is_given_up(postgres_url: str) -> None:
     store = open_store(postgres_url)
     with pytest.raises(StorageUnavailable) as lost:

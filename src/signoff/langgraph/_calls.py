@@ -22,6 +22,8 @@ TEAM: Final = "signoff_team"
 CHECKPOINTER: Final = "__pregel_checkpointer"
 RESUMING: Final = "__pregel_resuming"
 
+_SILENT: Final = ToolTraits()
+
 ReadContext = Callable[[RunnableConfig], Context]
 
 
@@ -101,10 +103,12 @@ def is_resuming(config: RunnableConfig) -> bool:
 
 def read_traits(tool: BaseTool | None) -> ToolTraits:
     """MCP's annotations on a tool; they may inform a rule, never override it."""
-    metadata = (tool.metadata if tool is not None else None) or {}
+    metadata = tool.metadata if tool is not None else None
+    if not metadata:
+        return _SILENT
     hints = metadata.get("annotations") or metadata
     if not isinstance(hints, Mapping):
-        return ToolTraits()
+        return _SILENT
     read_only = hints.get("readOnlyHint") is True
     return ToolTraits(
         read_only=read_only,
@@ -200,8 +204,8 @@ def _asking_message(request: ToolCallRequest) -> tuple[int, AIMessage] | None:
     messages = messages_of(request.state)
     for index in range(len(messages) - 1, -1, -1):
         message = messages[index]
-        if isinstance(message, AIMessage) and any(
-            call["id"] == wanted for call in message.tool_calls
-        ):
+        if isinstance(message, AIMessage) and wanted in [
+            call["id"] for call in message.tool_calls
+        ]:
             return index, message
     return None

@@ -96,6 +96,7 @@ class Guard:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_aio", AsyncApprovals(self.so))
+        self.so.expects_holds(self.policy)
 
     def run(self, request: ToolCallRequest, handler: Handler) -> Result:
         """Judge and run a call, from sync code."""
@@ -159,7 +160,7 @@ class Guard:
         self, call: Call, ruling: Ruling
     ) -> Generator[Do, Any, tuple[Need, ...]]:
         """The held calls that must happen before this one."""
-        if ruling.verdict is Verdict.DENY or not self.so.expects_holds(self.policy):
+        if ruling.verdict is Verdict.DENY or not self.so.holds.expected:
             return ()
         found: tuple[Need, ...] = yield do("held_needs", call.action, ruling=ruling)
         return found

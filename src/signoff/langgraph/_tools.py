@@ -49,7 +49,6 @@ def guard_tools(
         policy=policy,
         replays=True,
     )
-    so.expects_holds(policy)
     node = GuardedToolNode(
         tools, wrap_tool_call=guard.run, awrap_tool_call=guard.arun, **tool_node
     )

@@ -6,12 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
     Select,
     case,
-    literal_column,
     select,
 )
 
@@ -19,21 +15,11 @@ from signoff.domain.delegations import Delegation, Lent
 from signoff.domain.principals import Principal, PrincipalKind
 from signoff.storage import rows
 from signoff.storage import tables as t
+from signoff.storage.clocked import Clocked
 
 _ALL: Final = select(t.delegations).order_by(
     t.delegations.c.made_at, t.delegations.c.id
 )
-
-
-class Clocked:
-    """A connection, and the database's clock as part of a statement."""
-
-    _connection: Connection
-    _clock: str
-
-    def _clock_now(self) -> ColumnElement[int]:
-        # A subquery is read once; PostgreSQL seeks no index with a volatile function.
-        return select(literal_column(self._clock, BigInteger)).scalar_subquery()
 
 
 class ReadingDelegations(Clocked):

@@ -27,6 +27,7 @@ from signoff.domain.journal import Entry, EntryKind, Way
 from signoff.domain.requests import Status
 from signoff.storage import rows
 from signoff.storage import tables as t
+from signoff.storage.clocked import Clocked
 
 _E: Final = t.entries.c
 
@@ -37,15 +38,12 @@ class _Changing(Protocol):
     ) -> bool: ...
 
 
-class HoldsReading:
+class HoldsReading(Clocked):
     """What is to be done with held calls."""
-
-    _connection: Connection
-    _clock: str
 
     def releasable(self, ways: Sequence[Way] | None, limit: int) -> Sequence[Entry]:
         """Held calls whose time has come; of these agents' tools, or of any."""
-        found = due(t.RELEASING, _E.commit_at, self._at(), limit)
+        found = due(t.RELEASING, _E.commit_at, self._clock_now(), limit)
         found = found.where(_E.held_open.is_(None))
         return self._found(found if ways is None else found.where(of_ways(ways)))
 
@@ -115,9 +113,6 @@ class HoldsReading:
 
     def _read(self, statement: Executable, **values: object) -> Sequence[rows.Row]:
         return self._connection.execute(statement, values).mappings().all()
-
-    def _at(self) -> ColumnElement[int]:
-        return literal_column(self._clock, BigInteger)
 
 
 class HoldsWriting:

@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
-    Connection,
     Exists,
     Select,
     exists,
-    literal_column,
     select,
 )
 
 from signoff.domain.notices import SETTLED, Delivery, DeliveryState, Posted
 from signoff.storage import rows
+from signoff.storage.clocked import Clocked
 from signoff.storage.tables import deliveries as d
 from signoff.storage.tables import notices as n
 
 
-class OutboxReading:
+class OutboxReading(Clocked):
     """Each method is one statement."""
-
-    _connection: Connection
-    _clock: str
 
     def new_notices(self, limit: int) -> Sequence[Posted]:
         found = self._connection.execute(new_statement(limit)).mappings()
@@ -37,8 +32,8 @@ class OutboxReading:
         return None if row is None else rows.posted_from(row)
 
     def due_deliveries(self, channel: str, limit: int) -> Sequence[Delivery]:
-        now = select(literal_column(self._clock, BigInteger)).scalar_subquery()
-        found = due_statement(channel, limit).where(d.c.due_at <= now)
+        found = due_statement(channel, limit)
+        found = found.where(d.c.due_at <= self._clock_now())
         return self._deliveries(found)
 
     def next_delivery(self, channel: str) -> int | None:

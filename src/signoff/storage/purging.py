@@ -11,7 +11,6 @@ from sqlalchemy import (
     Select,
     UpdateBase,
     bindparam,
-    literal_column,
     or_,
     select,
     text,
@@ -20,6 +19,7 @@ from sqlalchemy import (
 from signoff.domain.journal import Entry
 from signoff.storage import rows
 from signoff.storage import tables as t
+from signoff.storage.clocked import read_once
 
 _E: Final = t.entries.c
 # One that failed may be tried again, and then needs what it kept.
@@ -50,11 +50,10 @@ class PurgingReading:
 
 def purgeable_statement(clock: str, retention: int, limit: int) -> Select[Any]:
     """What ended long enough ago, the longest first."""
-    now = literal_column(clock, BigInteger)
     kept = bindparam("kept", retention, BigInteger)
     return (
         select(t.entries)
-        .where(text(t.PURGING), _E.changed_at <= now - kept, _ENDED)
+        .where(text(t.PURGING), _E.changed_at <= read_once(clock) - kept, _ENDED)
         .order_by(_E.changed_at, _E.id)
         .limit(limit)
     )

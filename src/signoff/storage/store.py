@@ -72,32 +72,27 @@ class SqlStore(TurnsStore):
 
     def beat(self, held: Sequence[tuple[str, int]], lease: int) -> None:
         """Say that the workers of these attempts (entry, number) are alive."""
-        columns = t.entries.c
-        dialect = self.engine.dialect.name
-        until = CLOCKS[dialect].format(offset=self._clock.offset_us)
-        statement = (
-            t.entries.update()
-            .where(
-                tuple_(columns.id, columns.attempt).in_(held),
-                columns.state == "running",
-            )
-            .values(lease_until=text(f"{until} + {int(lease)}"))
-        )
-        with storage_errors(self.engine), self.engine.begin() as connection:
-            connection.execute(statement)
+        self._keep("attempt", "running", "lease_until", held, lease)
 
     def beat_undos(self, held: Sequence[tuple[str, int]], lease: int) -> None:
         """Say that who carries out these undos (entry, attempt) is alive."""
+        self._keep("undo_attempt", "undoing", "undo_lease_until", held, lease)
+
+    def _keep(
+        self,
+        number: str,
+        state: str,
+        until: str,
+        held: Sequence[tuple[str, int]],
+        lease: int,
+    ) -> None:
         columns = t.entries.c
-        dialect = self.engine.dialect.name
-        until = CLOCKS[dialect].format(offset=self._clock.offset_us)
+        attempts = tuple_(columns.id, columns[number]).in_(held)
+        clock = CLOCKS[self.engine.dialect.name].format(offset=self._clock.offset_us)
         statement = (
             t.entries.update()
-            .where(
-                tuple_(columns.id, columns.undo_attempt).in_(held),
-                columns.state == "undoing",
-            )
-            .values(undo_lease_until=text(f"{until} + {int(lease)}"))
+            .where(attempts, columns.state == state)
+            .values({until: text(f"{clock} + {int(lease)}")})
         )
         with storage_errors(self.engine), self.engine.begin() as connection:
             connection.execute(statement)

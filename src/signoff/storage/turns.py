@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
-    BigInteger,
     Connection,
     Engine,
     Select,
@@ -17,13 +16,13 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy import literal_column as sql
 
 from signoff.clock import Clock
 from signoff.domain.journal import Way
 from signoff.ports import Turn, Waiting, Wakeup, Worker, Workforce
 from signoff.storage import rows
 from signoff.storage import tables as t
+from signoff.storage.clocked import Clocked
 from signoff.storage.engine import CLOCKS, storage_errors
 from signoff.storage.prepared import Prepared
 
@@ -90,11 +89,9 @@ _ENLIST: Final = (
 _FORGET: Final = "DELETE FROM workers WHERE alive_until < {now} - :age"
 
 
-class TurnsReading:
+class TurnsReading(Clocked):
     """Reads of wake-ups, turns and workers, on the connection of a reader."""
 
-    _connection: Connection
-    _clock: str
     next_effect: Callable[[Sequence[str], Sequence[Way]], int | None]
 
     def wakeups(self, agent: str | None, *, ready: bool = False) -> Sequence[Wakeup]:
@@ -107,7 +104,7 @@ class TurnsReading:
             busy = select(t.turns.c.thread).where(
                 t.turns.c.thread == columns.thread, t.turns.c.lease_until > ENDED
             )
-            found = found.where(columns.due_at <= self._at(), ~busy.exists())
+            found = found.where(columns.due_at <= self._clock_now(), ~busy.exists())
         return [_wakeup(row) for row in self._connection.execute(found).mappings()]
 
     def wakeup(self, thread: str) -> Wakeup | None:
@@ -116,7 +113,7 @@ class TurnsReading:
     def lapsed_turns(self, limit: int) -> Sequence[Turn]:
         columns = t.turns.c
         found = select(t.turns).where(
-            columns.lease_until > ENDED, columns.lease_until <= self._at()
+            columns.lease_until > ENDED, columns.lease_until <= self._clock_now()
         )
         found = found.order_by(columns.lease_until).limit(limit)
         return [_turn(row) for row in self._connection.execute(found).mappings()]
@@ -135,7 +132,7 @@ class TurnsReading:
             # Spelled out: a parameter would hide the partial index from the planner.
             text("status = 'pending' AND frozen_at IS NULL")
         )
-        now = self._at()
+        now = self._clock_now()
         retry = select(func.min(t.wakeups.c.due_at)).where(t.wakeups.c.due_at > now)
         found = select(deadline.scalar_subquery(), retry.scalar_subquery(), now)
         *moments, at = self._connection.execute(found).one()
@@ -186,10 +183,6 @@ class TurnsReading:
             )
             for row in self._connection.execute(found).mappings()
         )
-
-    def _at(self) -> Any:  # noqa: ANN401 - a scalar of SQL
-        # A subquery is read once; PostgreSQL seeks no index with a volatile function.
-        return select(sql(self._clock, BigInteger)).scalar_subquery()
 
 
 class TurnsWriting:

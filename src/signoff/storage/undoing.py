@@ -52,16 +52,16 @@ class UndosReading(HoldsReading):
 
     def closing(self, limit: int) -> Sequence[Entry]:
         """Entries whose window has passed and that nothing holds open."""
-        return self._found(due(t.CLOSING, _E.undo_until, self._at(), limit))
+        return self._found(due(t.CLOSING, _E.undo_until, self._clock_now(), limit))
 
     def undos_due(self, tools: Sequence[str], limit: int) -> Sequence[Entry]:
         """Admitted undos of these tools that no live process works at."""
-        found = due(t.UNDOING, _E.undo_lease_until, self._at(), limit)
+        found = due(t.UNDOING, _E.undo_lease_until, self._clock_now(), limit)
         return self._found(found.where(_E.tool.in_(tools)))
 
     def probes_due(self, tools: Sequence[str], limit: int) -> Sequence[Entry]:
         """Unknown outcomes of these tools that are to be looked into."""
-        found = due(t.PROBING, _E.probe_at, self._at(), limit)
+        found = due(t.PROBING, _E.probe_at, self._clock_now(), limit)
         return self._found(found.where(_E.tool.in_(tools)))
 
     def held_open(self, reason: str | None, limit: int) -> Sequence[Entry]:
@@ -73,7 +73,9 @@ class UndosReading(HoldsReading):
 
     def open_windows(self, limit: int) -> Sequence[Entry]:
         """Entries that can still be undone, those that close first at first."""
-        found = select(t.entries).where(text(t.CLOSING), _E.undo_until > self._at())
+        found = select(t.entries).where(
+            text(t.CLOSING), _E.undo_until > self._clock_now()
+        )
         return self._found(found.order_by(_E.undo_until, _E.id).limit(limit))
 
     def untold(self, entry_id: str) -> bool:
@@ -99,7 +101,7 @@ class UndosReading(HoldsReading):
         columns = _E.agent, _E.tool, func.coalesce(_E.undo_version, 1)
         found = (
             select(*columns, func.count())
-            .where(text(t.CLOSING), _E.undo_until > self._at())
+            .where(text(t.CLOSING), _E.undo_until > self._clock_now())
             .group_by(*columns)
             .order_by(_E.tool)
         )
@@ -112,7 +114,7 @@ class UndosReading(HoldsReading):
         """The open windows of a tool and version."""
         found = select(t.entries).where(
             text(t.CLOSING),
-            _E.undo_until > self._at(),
+            _E.undo_until > self._clock_now(),
             _E.tool == way.tool,
             func.coalesce(_E.undo_version, 1) == way.version,
             _E.agent.is_(None) if way.agent is None else _E.agent == way.agent,
@@ -124,7 +126,7 @@ class UndosReading(HoldsReading):
         found = select(t.entries).where(
             _E.state == EntryState.RUNNING.value,
             or_(_E.kind != "plain", _E.probe_at.is_not(None)),
-            _E.lease_until <= self._at(),
+            _E.lease_until <= self._clock_now(),
         )
         return self._found(found.order_by(_E.started_at).limit(limit))
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import pytest
 from langchain.agents.middleware import AgentMiddleware
 from langchain_core.messages import AIMessage
+from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from signoff import Policy, Signoff
-from tests.langgraph.agents import call, open_saver, turn
+from tests.langgraph.agents import call, turn
+from tests.langgraph.conftest import Closing
 from tests.langgraph.dropin.moved import ANA, Moved, moved_agent
 
 PAY = [turn(call("pay", "c1", amount=10))]
 TWO = [turn(call("pay", "c1", amount=1), call("wire", "c2", amount=2))]
 BOTH = {"pay": True, "wire": True}
+ONCE = [{"amount": 10.0, "to": "ana"}]
+YES = {"type": "approve"}
+NO = {"type": "reject", "message": "not now"}
+SYNC = pytest.mark.parametrize("colour", ["sync"], indirect=True)
+BY_ID = pytest.mark.parametrize("addressed", ["by_id", "scalar"])
+BATCHED = pytest.mark.parametrize("mode", ["batched"], indirect=True)
 
 
 class MakeMoved(Protocol):
@@ -41,34 +47,32 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def moved(
-    mode: str, colour: str, database_url: str, tmp_path: Path
-) -> AsyncIterator[MakeMoved]:
+def moved(
+    mode: str,
+    colour: str,
+    database_url: str,
+    saver: BaseCheckpointSaver[Any],
+    closing: Closing,
+) -> MakeMoved:
     """Makes moved agents, answered by Ana unless the test says otherwise."""
-    async with AsyncExitStack() as stack:
-        saver = await stack.enter_async_context(
-            open_saver(colour, database_url, tmp_path)
+
+    def make(
+        turns: Sequence[AIMessage] = PAY,
+        *,
+        interrupt_on: Mapping[str, Any] = BOTH,
+        policy: Policy | None = None,
+        others: Sequence[AgentMiddleware] = (),
+        **more: Any,  # noqa: ANN401 - the middleware's own arguments
+    ) -> Moved:
+        return moved_agent(
+            closing(Signoff(database_url, policy=policy)),
+            saver,
+            turns,
+            interrupt_on=interrupt_on,
+            mode=mode,
+            colour=colour,
+            others=others,
+            **{"resume_as": ANA, **more},
         )
 
-        def make(
-            turns: Sequence[AIMessage] = PAY,
-            *,
-            interrupt_on: Mapping[str, Any] = BOTH,
-            policy: Policy | None = None,
-            others: Sequence[AgentMiddleware] = (),
-            **more: Any,  # noqa: ANN401 - the middleware's own arguments
-        ) -> Moved:
-            so = Signoff(database_url, policy=policy)
-            stack.callback(so.close)
-            return moved_agent(
-                so,
-                saver,
-                turns,
-                interrupt_on=interrupt_on,
-                mode=mode,
-                colour=colour,
-                others=others,
-                **{"resume_as": ANA, **more},
-            )
-
-        yield make
+    return make

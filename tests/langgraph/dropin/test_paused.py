@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
-from pathlib import Path
+from typing import Any
 
-import pytest
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Interrupt
 
 from signoff import Approve, Signoff, Status
-from tests.langgraph.agents import MARIA, OTTO, call, open_saver, said, turn
-from tests.langgraph.dropin.conftest import BOTH, PAY, TWO, MakeMoved
+from tests.langgraph.agents import MARIA, OTTO, call, said, turn
+from tests.langgraph.conftest import Closing
+from tests.langgraph.dropin.conftest import BOTH, NO, PAY, SYNC, TWO, YES, MakeMoved
 from tests.langgraph.dropin.moved import ANA, moved_agent, pauses
-
-YES = {"type": "approve"}
-NO = {"type": "reject"}
 
 
 def held(waiting: list[Interrupt]) -> list[str]:
@@ -80,23 +77,19 @@ async def test_a_call_that_nobody_is_asked_about_waits_too(moved: MakeMoved) -> 
     assert agent.requests() == []
 
 
-@pytest.mark.parametrize("colour", ["sync"], indirect=True)
+@SYNC
 async def test_without_resume_as_nobody_is_asked_before_it_is_lifted(
-    database_url: str, colour: str, tmp_path: Path
+    database_url: str, saver: BaseCheckpointSaver[Any], closing: Closing
 ) -> None:
-    async with AsyncExitStack() as stack:
-        opened = open_saver(colour, database_url, tmp_path)
-        saver = await stack.enter_async_context(opened)
-        so = Signoff(database_url)
-        stack.callback(so.close)
-        agent = moved_agent(so, saver, PAY, interrupt_on=BOTH, mode="per_call")
-        made = so.pause(by=MARIA)
-        assert held(await agent.start()) == [made.id]
-        assert agent.requests() == []
-        so.lift(made.id, by=OTTO)
-        (asked,) = pauses(await agent.invoke(None))
-        (request,) = agent.requests()
-        assert asked.value["signoff"]["request_id"] == request.id
-        so.decide(request.id, Approve(), by=MARIA, digest=request.digest)
-        await agent.invoke(None)
-        assert len(agent.effects.of("pay")) == 1
+    so = closing(Signoff(database_url))
+    agent = moved_agent(so, saver, PAY, interrupt_on=BOTH, mode="per_call")
+    made = so.pause(by=MARIA)
+    assert held(await agent.start()) == [made.id]
+    assert agent.requests() == []
+    so.lift(made.id, by=OTTO)
+    (asked,) = pauses(await agent.invoke(None))
+    (request,) = agent.requests()
+    assert asked.value["signoff"]["request_id"] == request.id
+    so.decide(request.id, Approve(), by=MARIA, digest=request.digest)
+    await agent.invoke(None)
+    assert len(agent.effects.of("pay")) == 1
