@@ -100,12 +100,9 @@ def _decided(
     office: Office, tx: Writing, entry: Entry, judged: _Judged, by: Principal | None
 ) -> Entry | None:
     request = None if entry.request_id is None else tx.request(entry.request_id)
+    if request is not None and _waits_for_people(tx, entry, request, by):
+        return None
     approved = request is not None and _is_approved(tx, entry, request, judged.ruling)
-    if not approved and entry.commit_at is None and request is not None:
-        if by is not None and request.status is Status.PENDING:
-            raise HeldIsAsked(entry.id, request.id)
-        if request.status is Status.PENDING:
-            return None
     timed = by is None and not approved
     if timed and _waits_on(tx, entry):
         return None
@@ -120,6 +117,27 @@ def _decided(
         return None
     early = approved or by is not None
     return _claim(office, tx, entry, request, by, early=early)
+
+
+def _waits_for_people(
+    tx: Writing, entry: Entry, request: Request, by: Principal | None
+) -> bool:
+    """Whether people have yet to let it run; what they refused is cancelled."""
+    if request.status is not Status.PENDING:
+        return _cancel_refused(tx, entry, request)
+    if by is not None and entry.commit_at is None:
+        raise HeldIsAsked(entry.id, request.id)
+    return entry.commit_at is None
+
+
+def _cancel_refused(tx: Writing, entry: Entry, request: Request) -> bool:
+    """Cancel a held call whose request ended otherwise than with an approval."""
+    if request.status in {Status.PENDING, Status.APPROVED}:
+        return False
+    said = (request.outcome or {}).get("reason")
+    reason = str(said or f"its request is {request.status.value}")
+    cancel_in(tx, entry, by=request.settled_by or SIGNOFF, reason=reason)
+    return True
 
 
 def _claim(
@@ -371,14 +389,9 @@ def _was_approved(office: Office, entry: Entry) -> bool:
         now = tx.entry(entry.id)
         if request is None or now is None or not _is_same(now, entry):
             return False
-        if request.status is Status.APPROVED:
-            mine = office.holds.get(entry.agent, entry.tool) is not None
-            return mine and now.held_open is None
-        if request.status is not Status.PENDING:
-            said = (request.outcome or {}).get("reason")
-            reason = str(said or f"its request is {request.status.value}")
-            cancel_in(tx, now, by=request.settled_by or SIGNOFF, reason=reason)
-        return False
+        _cancel_refused(tx, now, request)
+        mine = office.holds.get(entry.agent, entry.tool) is not None
+        return request.status is Status.APPROVED and mine and now.held_open is None
 
 
 def let_go(office: Office, limit: int) -> int:
