@@ -114,9 +114,10 @@ def begin_again(
     if move == "retry" and not covered:
         raise AttemptsExhausted(entry.id, entry.attempts)
     with store.writing(entry.thread) as tx:
-        request = None if raised else tx.request_of(entry.action_id)
-        if request is not None:
-            check_unpaused(tx.pauses(), request.agent, entry.thread, entry.tool)
+        if not raised:
+            request = tx.request_of(entry.action_id)
+            agent = entry.agent if request is None else request.agent
+            check_unpaused(tx.pauses(), agent, entry.thread, entry.tool)
         if not tx.restart_entry(entry, move, worker=worker.name, lease=worker.lease):
             return None
         again = tx.entry(entry.id) or entry
