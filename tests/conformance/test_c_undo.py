@@ -41,6 +41,7 @@ from signoff.domain.errors import (
 from signoff.domain.journal import EntryState
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.undoing import Effect
+from signoff.service.loop import look_for_orphans
 from signoff.service.propose import Asked
 from signoff.service.undos import LARGEST
 from signoff.storage import SqlStore
@@ -500,6 +501,17 @@ def test_after_a_deploy_without_the_undo_a_person_decides(
         )(lambda effect: rename_back(world, effect))
         assert newer.undo_action(entry.id, by=ANN).state is EntryState.UNDONE
     assert so.audit().holds
+
+
+@pytest.mark.row("C15")
+def test_a_deploy_that_lost_its_only_undo_closes_no_window(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    entry = renamed(so, world)
+    bare = Signoff(database_url, policy=[allow("*")])
+    look_for_orphans(bare, ["clerk"])
+    bare.close()
+    assert so.entry(entry.id).held_open == "no_handler"
 
 
 @pytest.mark.row("C15")
