@@ -112,8 +112,10 @@ def test_without_a_probe_a_person_says_what_happened(
             happened=True,
             result={"id": "7"},
             note="I looked",
-            by=ANN,
+            by=replace(ANN, channel="inbox"),
         )
+        (told,) = [e.fact for e in so.history(unknown.id) if e.fact.kind == "settled"]
+        assert (told.actor, told.channel) == ("ann", "inbox")
         assert (settled.state, settled.output) == (EntryState.DONE, {"id": "7"})
         assert so.unknowns() == []
         with pytest.raises(CannotSettle):

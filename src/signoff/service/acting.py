@@ -209,9 +209,7 @@ class Acting(Core):
         self, entry: Entry, output: object, result: bytes | None, summary: str
     ) -> bool:
         done = reversing.way_back(self.undos, entry, output)
-        return reversing.end(
-            self.store, entry, done, "finish", result=result, summary=summary
-        )
+        return reversing.end(self.store, entry, done, result=result, summary=summary)
 
     def _lapsed(self, found: Standing) -> bool:
         if found.request is None or found.request.valid_until is None:
