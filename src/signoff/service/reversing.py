@@ -22,6 +22,7 @@ from signoff.domain.undoing import (
     Undo,
     intent_of,
     shown_until,
+    undoers_of,
     window_of,
 )
 from signoff.ports import Store, Writing
@@ -64,9 +65,7 @@ def refusal(undos: Undos, action: Action) -> str | None:
 
 def repeats(store: Store, undos: Undos, action: Action) -> Entry | None:
     """The entry that people took back and that this call would do again."""
-    found = undos.get(action.tool)
-    resource = () if found is None else found.spec.resource
-    intent = intent_of(action.tool, action.args, resource)
+    intent = undos.intent(action.tool, action.args)
     with store.reading() as reading:
         return reading.undone_like(action.context.thread, intent)
 
@@ -242,13 +241,11 @@ def _can_be_undone(done: Entry, until: int | None) -> Notice:
         "remains": done.remains,
         "not_undoable": done.not_undoable,
     }
-    terms = done.undo_terms or {}
-    named = terms.get("undoers")
     return Notice(
         kind="reversible" if until is not None else "irreversible",
         request_id=done.id,
         revision=1,
-        to=None if named is None else tuple(named),
+        to=undoers_of(done),
         by=done.agent,
         said=said,
     )

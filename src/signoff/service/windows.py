@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from signoff.domain.actions import check_texts
 from signoff.domain.duration import microseconds
 from signoff.domain.errors import NotReversible, WorldError
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Fact
 from signoff.domain.rules import Untold
 from signoff.domain.undoing import Happened, Orphan, window_of
-from signoff.ports import Store, Writing
+from signoff.ports import Reading, Store, Writing
 from signoff.service import execute, settling
-from signoff.service.decide import check_principal
-from signoff.service.take_back import Wish, check_may_undo, find
+from signoff.service.take_back import Wish, find, find_for
 from signoff.service.undos import HandlerFailed, Undos, call, effect_of
 
 log: Final = logging.getLogger("signoff")
@@ -37,13 +35,18 @@ def close_due(store: Store, limit: int) -> int:
 
 def _close(store: Store, entry: Entry) -> bool:
     with store.writing(entry.thread) as tx:
-        wait = (entry.undo_terms or {}).get("on_untold") == Untold.HOLD_OPEN.value
-        if wait and tx.untold(entry.id):
+        if is_unheard(tx, entry):
             return _hold(tx, entry, UNTOLD)
         if not tx.finalize(entry):
             return False
         tx.record(_fact("finalized", entry, {"undo_until": entry.undo_until}))
         return True
+
+
+def is_unheard(reading: Reading, entry: Entry) -> bool:
+    """Whether nobody was told of it, and its rule waits until somebody is."""
+    wait = (entry.undo_terms or {}).get("on_untold") == Untold.HOLD_OPEN.value
+    return wait and reading.untold(entry.id)
 
 
 def let_close(store: Store, undos: Undos, limit: int) -> int:
@@ -73,11 +76,7 @@ def close_now(store: Store, entry_id: str, wish: Wish) -> Entry:
         EntryNotFound, NotAuthenticated, NotAllowed: Refused.
         NotReversible: It has no open window.
     """
-    check_principal(wish.by)
-    check_texts({"reason": wish.reason})
-    with store.reading() as reading:
-        entry = find(reading, entry_id)
-    check_may_undo(entry, wish)
+    entry = find_for(store, entry_id, wish)
     with store.writing(entry.thread) as tx:
         entry = find(tx, entry_id)
         until = tx.now()
