@@ -239,6 +239,7 @@ def test_a_handler_that_hangs_is_given_up_and_what_it_says_late_is_noted(
 
     def hangs(world: World, effect: Effect) -> None:
         free.wait(30)
+        raise ConnectionError("reset by \0 \ud800")
 
     register(so, world, Handling(hangs, timeout="0.2s"))
     failed = so.undo_action(entry.id, by=ANN)

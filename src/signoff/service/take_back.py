@@ -265,7 +265,8 @@ class _Attempt:
 
     def _late(self, told: str) -> None:
         """An attempt that ended too late changes nothing; the ledger has it."""
-        body = {"attempt": self.entry.undo_attempt, "summary": told[:SUMMARY_LENGTH]}
+        summary = storable(told)[:SUMMARY_LENGTH]
+        body = {"attempt": self.entry.undo_attempt, "summary": summary}
         try:
             with self.store.writing(self.entry.thread) as tx:
                 tx.record(_fact("late_undo", self.entry, body))
