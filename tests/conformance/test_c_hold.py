@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from signoff import Approve, Policy, Principal, Rule, Signoff, hold, review
+from signoff import Approve, Policy, Principal, Reject, Rule, Signoff, hold, review
 from signoff.clock import Clock
 from signoff.domain.errors import (
     EntryNotFound,
@@ -349,4 +349,19 @@ def test_a_stricter_rule_with_other_reviewers_counts(
         later.cancel_held(entry.id, by=ANN, reason="no need")
         assert later.get(request.id).status.value == "cancelled"
         due(later)
+    assert world.count("sent") == 0
+
+
+@pytest.mark.row("C6")
+def test_what_people_refused_is_not_sent_by_anybody(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    entry = parked(so)
+    with office(database_url, world, ahead=timedelta(hours=3)) as later:
+        due(later)
+        (request,) = later.thread("t1")
+        later.decide(request.id, Reject(reason="no"), by=BOB, digest=request.digest)
+        later.release(entry.id, by=ANN)  # before anybody has acted on the refusal
+        ended = later.entry(entry.id)
+        assert (ended.state, ended.undo_by) == (EntryState.CANCELLED, "bob")
     assert world.count("sent") == 0

@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 from signoff import Approve, Signoff, review
-from signoff.domain.errors import CannotSettle, InvalidSetting, StorageUnavailable
+from signoff.domain.errors import (
+    CannotSettle,
+    InvalidSetting,
+    Paused,
+    StorageUnavailable,
+)
 from signoff.domain.journal import EntryState
 from signoff.ports import Writing
 from signoff.service.propose import Asked
@@ -103,8 +108,14 @@ def test_without_a_probe_a_person_says_what_happened(
         with pytest.raises(InvalidSetting):
             so.settle(unknown.id, happened=True, again=True, by=ANN)
         settled = so.settle(
-            unknown.id, happened=True, result={"id": "7"}, note="I looked", by=ANN
+            unknown.id,
+            happened=True,
+            result={"id": "7"},
+            note="I looked",
+            by=replace(ANN, channel="inbox"),
         )
+        (told,) = [e.fact for e in so.history(unknown.id) if e.fact.kind == "settled"]
+        assert (told.actor, told.channel) == ("ann", "inbox")
         assert (settled.state, settled.output) == (EntryState.DONE, {"id": "7"})
         assert so.unknowns() == []
         with pytest.raises(CannotSettle):
@@ -124,6 +135,10 @@ def test_a_person_lets_it_be_tried_again_with_the_same_key(
         (unknown,) = so.unknowns()
         let = so.settle(unknown.id, again=True, by=ANN)
         assert let.state is EntryState.PREPARED
+        pause = so.pause(by=ANN, tool="rename")
+        with pytest.raises(Paused):
+            so.begin_again(let)
+        so.lift(pause.id, by=ANN)
         late = replace(unknown, state=EntryState.RUNNING)
         assert not so.finish(late, "finish", result=b"", summary="late")  # fenced
         entry = so.begin_again(let)

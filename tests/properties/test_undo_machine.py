@@ -5,23 +5,16 @@ the journal says is held against what really happened there.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from signoff import Action, Context, Principal, Signoff, reversible
@@ -42,9 +35,8 @@ from signoff.domain.undoing import Effect, Happened
 from signoff.service import take_back
 from signoff.service.propose import Asked
 from signoff.service.take_back import Wish
-from signoff.testing import MovableClock
 from tests.postgres import Databases
-from tests.properties.test_machine import PHASES, QUIET
+from tests.properties.machines import Machine, run_on, run_on_sqlite
 
 ANN = Principal(id="ann", groups=frozenset({"desk"}))
 BOSS = Principal(id="boss", groups=frozenset({"desk", "admin"}))
@@ -94,30 +86,16 @@ class Outside:
                 self.titles[effect.args["name"]] = effect.bound["captured"]
 
 
-class Journal(RuleBasedStateMachine):
+class Journal(Machine):
     """Everybody who can move an effect."""
 
-    opener: ClassVar[Callable[[], AbstractContextManager[str]]]
-
     def __init__(self) -> None:
-        super().__init__()
-        self.opened = type(self).opener()
-        self.clock = MovableClock()
-        url = self.opened.__enter__()
-        self.processes = [
-            Signoff(url, policy=RULES, lease="1m", clock=self.clock) for _ in range(2)
-        ]
-        self.so = self.processes[0]
+        super().__init__(RULES, lease="1m")
         self.outside = Outside()
         for so in self.processes:
             self.outside.register(so)
         self.count = 0
         self.over: dict[str, EntryState] = {}
-
-    def teardown(self) -> None:
-        for so in self.processes:
-            so.close()
-        self.opened.__exit__(None, None, None)
 
     def entries(self) -> list[Entry]:
         return list(self.so.journal())
@@ -315,40 +293,12 @@ class Journal(RuleBasedStateMachine):
             elif entry.state in CLOSED:
                 self.over[entry.id] = entry.state
 
-    @invariant()
-    def the_ledger_holds(self) -> None:
-        found = self.so.audit()
-        assert found.holds, found.breaks
-
-
-def journal_on(database: Callable[[], AbstractContextManager[str]]) -> Any:  # noqa: ANN401 - a machine
-    class Here(Journal):
-        opener = staticmethod(database)
-
-    return Here
-
 
 @pytest.mark.row("I3", "I4", "I5", "I6", "I7", "I8")
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_invariants_of_undo_on_sqlite(sqlite_template: Path) -> None:
-    @contextmanager
-    def opener() -> Iterator[str]:
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / "signoff.db"
-            file.write_bytes(sqlite_template.read_bytes())
-            yield f"sqlite:///{file}"
-
-    run_state_machine_as_test(
-        journal_on(opener),
-        settings=settings(
-            max_examples=80,
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=QUIET,
-            phases=PHASES,
-        ),
-    )
+    run_on_sqlite(Journal, sqlite_template, examples=80, steps=30)
 
 
 @pytest.mark.row("I3", "I4", "I5", "I6", "I7", "I8")
@@ -357,13 +307,5 @@ def test_invariants_of_undo_on_sqlite(sqlite_template: Path) -> None:
 def test_invariants_of_undo_on_postgresql(
     postgres: Databases, postgres_template: str
 ) -> None:
-    run_state_machine_as_test(
-        journal_on(partial(postgres.fresh, template=postgres_template)),
-        settings=settings(
-            max_examples=10,
-            stateful_step_count=25,
-            deadline=None,
-            suppress_health_check=QUIET,
-            phases=PHASES,
-        ),
-    )
+    fresh = partial(postgres.fresh, template=postgres_template)
+    run_on(Journal, fresh, examples=10, steps=25)

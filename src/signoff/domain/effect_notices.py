@@ -7,6 +7,7 @@ from typing import Final
 from signoff.domain.agreement import Quorum
 from signoff.domain.journal import Entry
 from signoff.domain.requests import Request, RequestKind, Status, Terms
+from signoff.domain.undoing import undoers_of
 
 EFFECTS: Final = frozenset({"reversible", "irreversible", "held"})
 """Kinds of notices that tell of an effect: none of them wants a decision."""
@@ -19,8 +20,6 @@ def is_effect(subject: str) -> bool:
 
 def as_request(entry: Entry) -> Request:
     """An entry as the request that it would have been; nobody can decide on it."""
-    named = (entry.undo_terms or {}).get("undoers")
-    undoers = None if named is None else tuple(named)
     args = dict(entry.args or {})
     return Request(
         id=entry.id,
@@ -42,7 +41,9 @@ def as_request(entry: Entry) -> Request:
         risk="medium",
         rule="",
         policy_version="",
-        terms=Terms(agreement=((Quorum(reviewers=undoers),),), self_approval=True),
+        terms=Terms(
+            agreement=((Quorum(reviewers=undoers_of(entry)),),), self_approval=True
+        ),
         note=entry.not_undoable,
         asked_at=entry.started_at,
         expires_at=entry.undo_until or entry.commit_at or entry.started_at,

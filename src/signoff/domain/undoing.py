@@ -53,6 +53,10 @@ class Happened:
     result: Any = None
 
 
+def _no_journal(_name: str, _result: object) -> None:
+    """A step outside of an undo is kept nowhere."""
+
+
 class Steps:
     """The steps of one undo, each of which is done once ever.
 
@@ -60,7 +64,9 @@ class Steps:
     """
 
     def __init__(
-        self, done: Mapping[str, Any], keep: Callable[[str, Any], None]
+        self,
+        done: Mapping[str, Any],
+        keep: Callable[[str, Any], None] = _no_journal,
     ) -> None:
         self._done = dict(done)
         self._keep = keep
@@ -73,10 +79,6 @@ class Steps:
             self._keep(name, result)
             self._done[name] = result
         return copy.deepcopy(self._done[name])
-
-
-def _no_journal(_name: str, _result: object) -> None:
-    """A step outside of an undo is kept nowhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,7 @@ class Effect:
     key: str = ""
     attempt: int = 0
     version: int = 1
-    steps: Steps = field(default_factory=lambda: Steps({}, _no_journal))
+    steps: Steps = field(default_factory=lambda: Steps({}))
 
     def step(self, name: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - any JSON
         """Do one step of an undo once ever, and get its JSON result at every attempt.
@@ -284,6 +286,12 @@ def shown_until(until: int, window: int) -> int:
 def window_of(entry: Entry) -> int:
     """How long its window is, in microseconds; 0 for one that has none."""
     return int((entry.undo_terms or {}).get("window", 0))
+
+
+def undoers_of(entry: Entry) -> tuple[str, ...] | None:
+    """Who may take it back, and is told of it; None: whoever is known."""
+    named = (entry.undo_terms or {}).get("undoers")
+    return None if named is None else tuple(named)
 
 
 class Dependence(StrEnum):

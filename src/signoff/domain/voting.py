@@ -14,7 +14,14 @@ from signoff.domain.agreement import (
 from signoff.domain.delegations import Lent
 from signoff.domain.errors import NobodyCanApprove, NotAllowed
 from signoff.domain.principals import Principal, PrincipalKind
-from signoff.domain.requests import Request, Status, Terms, Vote, step
+from signoff.domain.requests import (
+    Request,
+    Status,
+    Terms,
+    Vote,
+    approves_by_silence,
+    step,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +195,12 @@ def tally(request: Request, votes: Iterable[Vote]) -> Status:
     if is_agreed(request, counted):
         return step(Status.PENDING, "approve")
     return step(Status.PENDING, "vote")
+
+
+def is_covered(request: Request, votes: Sequence[Vote]) -> bool:
+    """Whether an approved call may run: enough agreed, or nobody spoke and may so."""
+    silent = request.settled_by is None and approves_by_silence(request)
+    return silent or is_agreed(request, votes)
 
 
 def is_agreed(request: Request, votes: Iterable[Vote]) -> bool:

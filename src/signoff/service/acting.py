@@ -18,6 +18,7 @@ from signoff.domain.journal import Entry, EntryKind
 from signoff.domain.policy import Policy, Ruling
 from signoff.domain.requests import Request
 from signoff.domain.rules import Verdict
+from signoff.domain.text import joined
 from signoff.ports import Calendars, KnownTool, Store
 from signoff.service import execute, parking, propose, reversing
 from signoff.service.core import NO_RULES, Core
@@ -139,7 +140,7 @@ class Acting(Core):
         try:
             entry = reversing.begin(self.store, self.undos, action, fresh, self._worker)
         except NotTakenBack as refused:
-            self._ask(action, fresh, replace(asked, note=refused.reason))
+            self._asked_because(action, fresh, asked, refused.reason)
             return None
         if entry is not None:
             self._pulse.hold(entry)
@@ -209,9 +210,7 @@ class Acting(Core):
         self, entry: Entry, output: object, result: bytes | None, summary: str
     ) -> bool:
         done = reversing.way_back(self.undos, entry, output)
-        return reversing.end(
-            self.store, entry, done, "finish", result=result, summary=summary
-        )
+        return reversing.end(self.store, entry, done, result=result, summary=summary)
 
     def _lapsed(self, found: Standing) -> bool:
         if found.request is None or found.request.valid_until is None:
@@ -253,7 +252,7 @@ class Acting(Core):
     def _asked_because(
         self, action: Action, ruling: Ruling, asked: Asked, reason: str
     ) -> Standing:
-        note = reason if asked.note is None else f"{asked.note}; {reason}"
+        note = joined(asked.note, reason)
         return self._ask(action, ruling, replace(asked, note=note))
 
     def _ask(self, action: Action, ruling: Ruling, asked: Asked) -> Standing:

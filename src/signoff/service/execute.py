@@ -12,9 +12,9 @@ from signoff.domain.errors import (
 )
 from signoff.domain.journal import TRANSITIONS, Entry, EntryState, may_retry
 from signoff.domain.ledger import Fact
-from signoff.domain.requests import Request, approves_by_silence, shown
+from signoff.domain.requests import Request, shown
 from signoff.domain.text import storable
-from signoff.domain.voting import is_agreed
+from signoff.domain.voting import is_covered
 from signoff.ports import Store
 from signoff.service.propose import allowed_entry, check_action, running_entry
 from signoff.service.standstill import check_unpaused
@@ -54,8 +54,7 @@ def begin(
         # Votes only change under the thread's lock, which this transaction holds.
         active, votes = tx.pauses_and_votes(request.id)
         check_unpaused(active, request.agent, request.thread, request.tool, asked=asked)
-        silent = request.settled_by is None and approves_by_silence(request)
-        if not silent and not is_agreed(request, votes):
+        if not is_covered(request, votes):
             return None
         entry = running_entry(
             request,
@@ -114,9 +113,10 @@ def begin_again(
     if move == "retry" and not covered:
         raise AttemptsExhausted(entry.id, entry.attempts)
     with store.writing(entry.thread) as tx:
-        request = None if raised else tx.request_of(entry.action_id)
-        if request is not None:
-            check_unpaused(tx.pauses(), request.agent, entry.thread, entry.tool)
+        if not raised:
+            request = tx.request_of(entry.action_id)
+            agent = entry.agent if request is None else request.agent
+            check_unpaused(tx.pauses(), agent, entry.thread, entry.tool)
         if not tx.restart_entry(entry, move, worker=worker.name, lease=worker.lease):
             return None
         again = tx.entry(entry.id) or entry
@@ -134,7 +134,7 @@ def finish(
     """
     summary = storable(summary)[:SUMMARY_LENGTH]
     body = {"attempt": entry.attempt, "summary": summary}
-    ended = entry_fact(_KINDS[move], entry, body)
+    ended = entry_fact(KINDS[move], entry, body)
     with store.writing(entry.thread) as tx:
         moved = tx.move_entry(entry, move, result=result, summary=summary, told=ended)
         if not moved:
@@ -157,7 +157,7 @@ def lose_lapsed(store: Store, entry: Entry) -> Entry:
         return tx.entry(entry.id) or entry
 
 
-_KINDS: Final = {
+KINDS: Final = {
     "finish": "finished",
     "fail": "failed",
     "lose": "lost",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import Any, Final
 
 from signoff.domain.actions import check_texts
-from signoff.domain.duration import duration, microseconds
 from signoff.domain.errors import (
     EntryNotFound,
     HeldIsAsked,
@@ -19,23 +17,15 @@ from signoff.domain.ledger import Fact
 from signoff.domain.principals import Principal, PrincipalKind
 from signoff.domain.requests import Status
 from signoff.domain.text import storable
-from signoff.domain.undoing import intent_of
 from signoff.ports import Store, Writing
-from signoff.service.decide import check_principal, settle
-from signoff.service.execute import SUMMARY_LENGTH, entry_fact
+from signoff.service.decide import settle
+from signoff.service.execute import KINDS, SUMMARY_LENGTH, entry_fact
 from signoff.service.holds import Ran
 from signoff.service.reversing import hashed
-from signoff.service.take_back import Wish, check_may_undo, find, tell_agent
+from signoff.service.take_back import Wish, find, find_for, tell_agent
 from signoff.service.undos import Undos
 
-log: Final = logging.getLogger("signoff")
-
-UNHEARD: Final = "unheard"
-PAUSED: Final = "paused"
-NEEDS: Final = "needs"
 SIGNOFF: Final = "signoff"
-MAX_LATE: Final = microseconds(duration("1h", name="max_late"))
-_BOTH: Final = ("approve", "reject")
 
 
 def rehold(tx: Writing, entry: Entry, now: Entry, by: Principal | None = None) -> bool:
@@ -75,8 +65,7 @@ def admit_release(store: Store, entry: Entry, by: Principal) -> Entry:
     """Let it run at once, in whichever process has its tool."""
     with store.writing(entry.thread) as tx:
         now = find(tx, entry.id)
-        if now.state is not EntryState.HELD:
-            raise HoldOver(entry.id, now.state.value, now.undo_by)
+        check_held(now)
         if now.commit_at is None and now.request_id is not None:
             raise HeldIsAsked(entry.id, now.request_id)
         rehold(tx, now, replace(now, commit_at=tx.now(), held_open=None), by)
@@ -92,17 +81,11 @@ def cancel(
         EntryNotFound, NotAuthenticated, NotAllowed: Refused.
         HoldOver: It runs, has run, or was cancelled.
     """
-    check_principal(by)
-    check_texts({"reason": reason})
-    with store.reading() as reading:
-        entry = find(reading, entry_id)
-    check_may_undo(entry, Wish(by=by, reason=reason))
-    known = undos.get(entry.tool)
-    resource = () if known is None else known.spec.resource
-    intent = intent_of(entry.tool, entry.args or {}, resource)
+    entry = find_for(store, entry_id, Wish(by=by, reason=reason))
+    intent = undos.intent(entry.tool, entry.args or {})
     with store.writing(entry.thread) as tx:
         entry = find(tx, entry_id)
-        _check_held(entry)
+        check_held(entry)
         cancel_in(tx, entry, by=by, reason=storable(reason) or None, intent=intent)
         return find(tx, entry_id)
 
@@ -121,13 +104,18 @@ def cancel_own(
         entry = find(tx, entry_id)
         if (entry.thread, entry.agent) != (thread, agent):
             raise EntryNotFound(entry_id)  # others' are none of its business
-        _check_held(entry)
+        check_held(entry)
         who = agent or "the agent"
         cancel_in(tx, entry, by=who, reason=storable(reason) or None, told=True)
         return find(tx, entry_id)
 
 
-def _check_held(entry: Entry) -> None:
+def check_held(entry: Entry) -> None:
+    """Refuse what is for held calls only.
+
+    Raises:
+        HoldOver: It runs, has run, or was cancelled.
+    """
     if entry.state is not EntryState.HELD:
         raise HoldOver(entry.id, entry.state.value, entry.undo_by)
 
@@ -172,15 +160,14 @@ def finish(store: Store, entry: Entry, move: str, ran: Ran) -> bool:
     summary = storable(ran.summary)[:SUMMARY_LENGTH]
     with store.writing(entry.thread) as tx:
         ended = tx.move_entry(entry, move, result=ran.result, summary=summary)
-        kind = _KINDS[move] if ended else "late_result"
+        kind = KINDS[move] if ended else "late_result"
         body: dict[str, Any] = {"attempt": entry.attempt, "summary": summary}
         if ended and ran.output is not None:
             tx.keep_output(entry, ran.output)
             body["output"] = hashed(ran.output)
         tx.record(entry_fact(kind, entry, body))
         if ended:
-            told = "unknown" if move == "lose" else _TOLD[move]
-            tell_agent(tx, entry, told, by=None, why=summary)
+            tell_agent(tx, entry, _TOLD[move], by=None, why=summary)
             tx.wake(entry.agent)
         return ended
 
@@ -190,5 +177,4 @@ def tell_end(tx: Writing, entry: Entry, *, happened: bool, by: str, why: str) ->
     tell_agent(tx, entry, "released" if happened else "failed", by=by, why=why)
 
 
-_KINDS: Final = {"finish": "finished", "fail": "failed", "lose": "lost"}
-_TOLD: Final = {"finish": "released", "fail": "failed"}
+_TOLD: Final = {"finish": "released", "fail": "failed", "lose": "unknown"}

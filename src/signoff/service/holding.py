@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from threading import Thread
+from typing import Final
 
 from signoff.clock import monotonic
 from signoff.domain.actions import Action
@@ -20,7 +20,7 @@ from signoff.domain.errors import (
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.policy import Policy, Ruling
 from signoff.domain.principals import Principal
-from signoff.domain.requests import Request
+from signoff.domain.requests import Request, Status
 from signoff.service import held_ends, parking, releasing
 from signoff.service.decide import check_principal
 from signoff.service.holds import Check, Held, Needs, Ran
@@ -129,8 +129,7 @@ class Holding(Undoing):
         check_principal(by)
         entry = self.entry(entry_id)
         held_ends.check_may_release(entry, by)
-        if entry.state is not EntryState.HELD:
-            raise HoldOver(entry_id, entry.state.value, entry.undo_by)
+        held_ends.check_held(entry)
         if self.holds.get(entry.agent, entry.tool) is None:
             sent = held_ends.admit_release(self.store, entry, by)
             self.bell.ring()
@@ -206,7 +205,7 @@ class Holding(Undoing):
             return True
         with self.store.reading() as reading:
             request = reading.request(entry.request_id or "")
-        return request is not None and request.status.value == "approved"
+        return request is not None and request.status is Status.APPROVED
 
     @property
     def _office(self) -> Office:
@@ -270,7 +269,7 @@ class Holding(Undoing):
                 held_ends.cancel_in(tx, entry, by=held_ends.SIGNOFF, reason=reason)
             return None
 
-    def _start(self, entry: Entry) -> Any:  # noqa: ANN401 - a thread
+    def _start(self, entry: Entry) -> Thread:
         self._pulse.hold(entry)
         return self.holds.start(partial(self._carry_out, entry))
 
@@ -290,5 +289,5 @@ class Holding(Undoing):
         except WorldError:
             log.exception("the result of %s could not be recorded", entry.id)
         finally:
-            self._pulse.release(replace(entry))
+            self._pulse.release(entry)
             self.bell.ring()

@@ -121,8 +121,6 @@ class Loop:
 
 def look_for_orphans(so: Approvals, agents: Sequence[str]) -> None:
     """Of a deploy that has lost an undo people hear, and no window closes on it."""
-    if so.undos.tools == ():
-        return
     try:
         so.hold_orphans(agents)
     except WorldError as error:

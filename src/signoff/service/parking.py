@@ -21,8 +21,10 @@ from signoff.domain.undoing import (
     ids_in,
     shown_until,
     texts_in,
+    undoers_of,
     window_of,
 )
+from signoff.domain.ways_back import CANCELLED
 from signoff.ports import Reading, Store
 from signoff.service.execute import Worker, entry_fact
 from signoff.service.holds import Holds
@@ -168,17 +170,16 @@ def _entry(action: Action, ruling: Ruling, worker: Worker) -> Entry:
 
 def _waits(entry: Entry) -> Notice:
     window, until = window_of(entry), entry.commit_at or 0
-    named = (entry.undo_terms or {}).get("undoers")
     return Notice(
         kind="held",
         request_id=entry.id,
         revision=1,
-        to=None if named is None else tuple(named),
+        to=undoers_of(entry),
         by=entry.agent,
         said={
             "tool": entry.tool,
             "until": shown_until(until, window),
             "window": in_words(timedelta(microseconds=window)),
-            "label": "cancelled before effect",
+            "label": CANCELLED,
         },
     )

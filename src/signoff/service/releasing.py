@@ -20,15 +20,15 @@ from signoff.domain.errors import (
     HeldNeedsOthers,
     Paused,
 )
-from signoff.domain.journal import Entry, EntryState
+from signoff.domain.journal import HAPPENED, Entry, EntryState
 from signoff.domain.pauses import covering, moved, names
 from signoff.domain.policy import Ruling
 from signoff.domain.principals import Principal
-from signoff.domain.requests import Request, Status, approves_by_silence, shown
-from signoff.domain.rules import Untold, Verdict, review
+from signoff.domain.requests import Request, Status, shown
+from signoff.domain.rules import Verdict, review
 from signoff.domain.text import storable
 from signoff.domain.undoing import DEFAULT_TIMEOUT, window_of
-from signoff.domain.voting import is_agreed
+from signoff.domain.voting import is_covered
 from signoff.ports import Calendars, Reading, Store, Writing
 from signoff.service.decide import settle
 from signoff.service.execute import SUMMARY_LENGTH, Worker, entry_fact
@@ -40,6 +40,7 @@ from signoff.service.reach import Directory
 from signoff.service.reversing import hashed
 from signoff.service.take_back import find
 from signoff.service.undos import HandlerFailed, Undos, call
+from signoff.service.windows import is_unheard
 
 log: Final = logging.getLogger("signoff")
 
@@ -100,12 +101,9 @@ def _decided(
     office: Office, tx: Writing, entry: Entry, judged: _Judged, by: Principal | None
 ) -> Entry | None:
     request = None if entry.request_id is None else tx.request(entry.request_id)
+    if request is not None and _waits_for_people(tx, entry, request, by):
+        return None
     approved = request is not None and _is_approved(tx, entry, request, judged.ruling)
-    if not approved and entry.commit_at is None and request is not None:
-        if by is not None and request.status is Status.PENDING:
-            raise HeldIsAsked(entry.id, request.id)
-        if request.status is Status.PENDING:
-            return None
     timed = by is None and not approved
     if timed and _waits_on(tx, entry):
         return None
@@ -120,6 +118,27 @@ def _decided(
         return None
     early = approved or by is not None
     return _claim(office, tx, entry, request, by, early=early)
+
+
+def _waits_for_people(
+    tx: Writing, entry: Entry, request: Request, by: Principal | None
+) -> bool:
+    """Whether people have yet to let it run; what they refused is cancelled."""
+    if request.status is not Status.PENDING:
+        return _cancel_refused(tx, entry, request)
+    if by is not None and entry.commit_at is None:
+        raise HeldIsAsked(entry.id, request.id)
+    return entry.commit_at is None
+
+
+def _cancel_refused(tx: Writing, entry: Entry, request: Request) -> bool:
+    """Cancel a held call whose request ended otherwise than with an approval."""
+    if request.status in {Status.PENDING, Status.APPROVED}:
+        return False
+    said = (request.outcome or {}).get("reason")
+    reason = str(said or f"its request is {request.status.value}")
+    cancel_in(tx, entry, by=request.settled_by or SIGNOFF, reason=reason)
+    return True
 
 
 def _claim(
@@ -206,7 +225,7 @@ def _is_same(now: Entry, entry: Entry) -> bool:
 
 def _is_stopped(tx: Writing, entry: Entry, by: Principal | None) -> bool:
     """Whether something stops it; then it goes on once that is over."""
-    waits = [one for one in _needs(tx, entry) if one.state not in _HAPPENED]
+    waits = [one for one in _needs(tx, entry) if one.state not in HAPPENED]
     ended = next((one for one in waits if one.state in _NEVER), None)
     if ended is not None:
         reason = f"it needs {ended.id}, which is {ended.state}"
@@ -231,8 +250,7 @@ def _waits_on(tx: Writing, entry: Entry) -> bool:
     until = _stood_until(tx, entry)
     if until > tx.now():
         return rehold(tx, entry, replace(entry, commit_at=until))
-    wait = (entry.undo_terms or {}).get("on_untold") == Untold.HOLD_OPEN.value
-    if wait and tx.untold(entry.id):
+    if is_unheard(tx, entry):
         return rehold(tx, entry, replace(entry, held_open=UNHEARD))
     return False
 
@@ -259,19 +277,22 @@ def _needs(reading: Reading, entry: Entry) -> list[Entry]:
 
 
 _NEVER: Final = frozenset({EntryState.FAILED, EntryState.CANCELLED})
-_HAPPENED: Final = frozenset(EntryState) - OPEN - _NEVER - {EntryState.UNKNOWN}
 
 
 def _too_late(tx: Writing, entry: Entry) -> str:
     """Why it may not run by itself any more; empty if it may."""
-    allowed = (entry.undo_terms or {}).get("max_late")
     late = tx.now() - (entry.commit_at or 0)
-    if late <= (MAX_LATE if allowed is None else int(allowed)):
+    if late <= _most_late(entry):
         return ""
     return (
         f"it was due {late // 1_000_000} s ago, later than its rule allows, and "
         "nothing could run it in time"
     )
+
+
+def _most_late(entry: Entry) -> int:
+    allowed = (entry.undo_terms or {}).get("max_late")
+    return MAX_LATE if allowed is None else int(allowed)
 
 
 def _is_approved(
@@ -283,8 +304,7 @@ def _is_approved(
         return False
     if hashed(request.args) != hashed(entry.args):
         return False
-    silent = request.settled_by is None and approves_by_silence(request)
-    if not silent and not is_agreed(request, tx.votes(request.id)):
+    if not is_covered(request, tx.votes(request.id)):
         return False
     if ruling is None or ruling.verdict is not Verdict.REVIEW:
         return True
@@ -328,16 +348,16 @@ def _ask(
     *,
     until: int | None = None,
 ) -> Request | None:
-    asks = ruling is not None and ruling.verdict is Verdict.REVIEW
-    shown_by = ruling if asks and ruling is not None else _own_terms(entry, ruling)
+    if ruling is None or ruling.verdict is not Verdict.REVIEW:
+        ruling = _own_terms(entry, ruling)
     before = tx.request_of(entry.action_id)
     asked = make_in(
         tx,
         action_of(entry),
-        shown_by,
+        ruling,
         Asked(note=f"held, not done yet: {note}", decisions=_BOTH),
         ask=1 if before is None else before.ask + 1,
-        after=hours_of(shown_by.rule, office.calendars),
+        after=hours_of(ruling.rule, office.calendars),
         directory=office.directory,
     )
     if not isinstance(asked, Request):
@@ -371,14 +391,9 @@ def _was_approved(office: Office, entry: Entry) -> bool:
         now = tx.entry(entry.id)
         if request is None or now is None or not _is_same(now, entry):
             return False
-        if request.status is Status.APPROVED:
-            mine = office.holds.get(entry.agent, entry.tool) is not None
-            return mine and now.held_open is None
-        if request.status is not Status.PENDING:
-            said = (request.outcome or {}).get("reason")
-            reason = str(said or f"its request is {request.status.value}")
-            cancel_in(tx, now, by=request.settled_by or SIGNOFF, reason=reason)
-        return False
+        _cancel_refused(tx, now, request)
+        mine = office.holds.get(entry.agent, entry.tool) is not None
+        return request.status is Status.APPROVED and mine and now.held_open is None
 
 
 def let_go(office: Office, limit: int) -> int:
@@ -424,8 +439,7 @@ def ask_overdue(office: Office, limit: int) -> int:
     for entry in found:
         if (entry.agent, entry.tool) in office.holds.known:
             continue
-        late = (entry.undo_terms or {}).get("max_late")
-        if now - (entry.commit_at or now) > (MAX_LATE if late is None else int(late)):
+        if now - (entry.commit_at or now) > _most_late(entry):
             done += _ask_overdue(office, entry)
     return done
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from signoff.domain.actions import Action, canonical, sha256
 from signoff.domain.duration import in_words, microseconds
 from signoff.domain.journal import Entry, EntryKind, EntryState
+from signoff.domain.ledger import Fact
 from signoff.domain.notices import Notice
 from signoff.domain.policy import Ruling
 from signoff.domain.text import joined, storable
@@ -21,6 +22,7 @@ from signoff.domain.undoing import (
     Undo,
     intent_of,
     shown_until,
+    undoers_of,
     window_of,
 )
 from signoff.ports import Store, Writing
@@ -63,9 +65,7 @@ def refusal(undos: Undos, action: Action) -> str | None:
 
 def repeats(store: Store, undos: Undos, action: Action) -> Entry | None:
     """The entry that people took back and that this call would do again."""
-    found = undos.get(action.tool)
-    resource = () if found is None else found.spec.resource
-    intent = intent_of(action.tool, action.args, resource)
+    intent = undos.intent(action.tool, action.args)
     with store.reading() as reading:
         return reading.undone_like(action.context.thread, intent)
 
@@ -188,62 +188,45 @@ def way_back(undos: Undos, entry: Entry, output: object) -> Entry:
         return replace(done, not_undoable=why)
 
 
-def end(  # noqa: PLR0913 - how it ended, and what its way back is
-    store: Store,
-    entry: Entry,
-    done: Entry,
-    move: str,
-    *,
-    result: bytes | None,
-    summary: str,
-    actor: str | None = None,
-    kind: str = "finished",
+def end(
+    store: Store, entry: Entry, done: Entry, *, result: bytes | None, summary: str
 ) -> bool:
     """Record that a reversible effect happened; its window opens now.
 
     False: a later attempt has the entry (fenced).
     """
-    summary = storable(summary)[:SUMMARY_LENGTH]
+    body = {"attempt": entry.attempt, "summary": storable(summary)[:SUMMARY_LENGTH]}
+    told = entry_fact("finished", entry, body)
     with store.writing(entry.thread) as tx:
-        return end_in(
-            tx,
-            entry,
-            done,
-            move,
-            result=result,
-            summary=summary,
-            actor=actor,
-            kind=kind,
-        )
+        moved = end_in(tx, entry, done, "finish", told, result=result)
+        if not moved:
+            tx.record(entry_fact("late_result", entry, body))
+        return moved
 
 
-def end_in(  # noqa: PLR0913 - as `end`
+def end_in(
     tx: Writing,
     entry: Entry,
     done: Entry,
     move: str,
+    told: Fact,
     *,
-    result: bytes | None,
-    summary: str,
-    actor: str | None = None,
-    kind: str = "finished",
+    result: bytes | None = None,
 ) -> bool:
-    """`end`, in the caller's transaction."""
+    """`end`, in the caller's transaction; `told` is recorded with its way back."""
     way = {
         "output": done.output,
         "after": done.after,
         "bound": done.bound,
         "not_undoable": done.not_undoable,
     }
-    moved = tx.end_reversible(entry, move, result=result, summary=summary, way=way)
-    body: dict[str, Any] = {"attempt": entry.attempt, "summary": summary}
-    if not moved:
-        tx.record(entry_fact("late_result", entry, body))
+    summary = told.body["summary"]
+    if not tx.end_reversible(entry, move, result=result, summary=summary, way=way):
         return False
-    until = None if done.not_undoable else tx.now() + window_of(entry)
-    body |= {**end_digests(done), "undo_until": until, "happened": True}
-    fact = entry_fact(kind, entry, body)
-    tx.record(fact if actor is None else replace(fact, actor=actor))
+    closed = done.not_undoable is not None
+    until = None if closed else tx.now() + window_of(entry)
+    body = {**told.body, **end_digests(done), "undo_until": until, "happened": True}
+    tx.record(replace(told, body=body))
     tx.tell(_can_be_undone(done, until))
     return True
 
@@ -258,13 +241,11 @@ def _can_be_undone(done: Entry, until: int | None) -> Notice:
         "remains": done.remains,
         "not_undoable": done.not_undoable,
     }
-    terms = done.undo_terms or {}
-    named = terms.get("undoers")
     return Notice(
         kind="reversible" if until is not None else "irreversible",
         request_id=done.id,
         revision=1,
-        to=None if named is None else tuple(named),
+        to=undoers_of(done),
         by=done.agent,
         said=said,
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from signoff.domain.actions import canonical, check_texts
-from signoff.domain.errors import CannotSettle, EntryNotFound, NotAllowed
+from signoff.domain.errors import CannotSettle, NotAllowed
 from signoff.domain.journal import Entry, EntryKind, EntryState
 from signoff.domain.ledger import Fact
 from signoff.domain.principals import Principal, PrincipalKind
@@ -16,6 +15,7 @@ from signoff.ports import Store, Writing
 from signoff.service import held_ends, reversing
 from signoff.service.decide import check_principal
 from signoff.service.execute import SUMMARY_LENGTH
+from signoff.service.take_back import find
 from signoff.service.undos import Undos
 
 
@@ -44,21 +44,45 @@ def settle(
     entry = _unknown(store, entry_id, said.note, by)
     summary = said.note.strip()
     summary = summary or ("it happened" if said.happened else "it did not happen")
-    summary = summary[:SUMMARY_LENGTH]
-    if said.happened and entry.kind is EntryKind.REVERSIBLE:
-        return _reversible(store, undos, entry, said, summary, by)
-    move = "settle_done" if said.happened else "settle_failed"
+    body = {"happened": said.happened, "summary": summary[:SUMMARY_LENGTH]}
+    ended = end_unknown(store, undos, entry, _settled(entry, by, body), said.result)
+    return _as_it_is(store, entry, moved=ended)
 
-    def moved(tx: Writing) -> bool:
-        done = tx.move_entry(entry, move, summary=summary)
-        if done and said.result is not None:
-            tx.keep_output(entry, said.result)
-        return done
 
-    body: dict[str, Any] = {"happened": said.happened, "summary": summary}
-    if said.result is not None:
-        body["output"] = reversing.hashed(said.result)
-    return _settled(store, entry, by, moved, body)
+def end_unknown(
+    store: Store, undos: Undos, entry: Entry, told: Fact, output: object
+) -> bool:
+    """Record how an unknown outcome ended, as `told` says, and wake its agent.
+
+    False: it isn't unknown any more.
+    """
+    happened, summary = bool(told.body["happened"]), str(told.body["summary"])
+    done = None
+    if happened and entry.kind is EntryKind.REVERSIBLE:
+        done = reversing.way_back(undos, entry, output)
+    with store.writing(entry.thread) as tx:
+        if done is not None:
+            moved = reversing.end_in(tx, entry, done, "settle_done", told)
+        else:
+            moved = _end_plain(tx, entry, told, output)
+        if not moved:
+            return False
+        if entry.kind is EntryKind.HELD:
+            by = str(told.actor)
+            held_ends.tell_end(tx, entry, happened=happened, by=by, why=summary)
+        _wake(tx, entry)
+        return True
+
+
+def _end_plain(tx: Writing, entry: Entry, told: Fact, output: object) -> bool:
+    move = "settle_done" if told.body["happened"] else "settle_failed"
+    if output is not None:
+        told = replace(told, body={**told.body, "output": reversing.hashed(output)})
+    if not tx.move_entry(entry, move, summary=told.body["summary"], told=told):
+        return False
+    if output is not None:
+        tx.keep_output(entry, output)
+    return True
 
 
 def let_again(store: Store, entry_id: str, *, note: str, by: Principal) -> Entry:
@@ -70,53 +94,26 @@ def let_again(store: Store, entry_id: str, *, note: str, by: Principal) -> Entry
     entry = _unknown(store, entry_id, note, by)
     summary = (note.strip() or "to be tried again")[:SUMMARY_LENGTH]
     body = {"again": True, "attempt": entry.attempt + 1, "summary": summary}
-    return _settled(store, entry, by, lambda tx: tx.let_again(entry, summary), body)
-
-
-def _reversible(
-    store: Store, undos: Undos, entry: Entry, said: Said, summary: str, by: Principal
-) -> Entry:
-    done = reversing.way_back(undos, entry, said.result)
     with store.writing(entry.thread) as tx:
-        if not reversing.end_in(
-            tx,
-            entry,
-            done,
-            "settle_done",
-            result=None,
-            summary=summary,
-            actor=by.id,
-            kind="settled",
-        ):
-            raise CannotSettle(entry.id, (tx.entry(entry.id) or entry).state.value)
-        _wake(tx, entry)
-        return tx.entry(entry.id) or entry
+        moved = tx.let_again(entry, summary)
+        if moved:
+            tx.record(_settled(entry, by, body))
+            _wake(tx, entry)
+    return _as_it_is(store, entry, moved=moved)
 
 
-def _settled(
-    store: Store,
-    entry: Entry,
-    by: Principal,
-    move: Callable[[Writing], bool],
-    body: dict[str, Any],
-) -> Entry:
-    with store.writing(entry.thread) as tx:
-        if not move(tx):
-            raise CannotSettle(entry.id, (tx.entry(entry.id) or entry).state.value)
-        tx.record(
-            Fact(
-                kind="settled",
-                subject=entry.id,
-                actor=by.id,
-                channel=by.channel,
-                body=body,
-            )
-        )
-        if entry.kind is EntryKind.HELD and "happened" in body:
-            told = str(body["summary"])
-            held_ends.tell_end(tx, entry, happened=body["happened"], by=by.id, why=told)
-        _wake(tx, entry)
-        return tx.entry(entry.id) or entry
+def _settled(entry: Entry, by: Principal, body: dict[str, Any]) -> Fact:
+    return Fact(
+        kind="settled", subject=entry.id, actor=by.id, channel=by.channel, body=body
+    )
+
+
+def _as_it_is(store: Store, entry: Entry, *, moved: bool) -> Entry:
+    with store.reading() as reading:
+        current = find(reading, entry.id)
+    if not moved:
+        raise CannotSettle(entry.id, current.state.value)
+    return current
 
 
 def _unknown(store: Store, entry_id: str, note: str, by: Principal) -> Entry:
@@ -125,10 +122,8 @@ def _unknown(store: Store, entry_id: str, note: str, by: Principal) -> Entry:
     if by.kind is not PrincipalKind.PERSON:
         raise NotAllowed(by.id, "outcomes are settled by people.")
     with store.reading() as reading:
-        entry = reading.entry(entry_id)
-        request = None if entry is None else reading.request_of(entry.action_id)
-    if entry is None:
-        raise EntryNotFound(entry_id)
+        entry = find(reading, entry_id)
+        request = reading.request_of(entry.action_id)
     if request is not None:
         check_may_decide(request, by, approving=False)
     if entry.state is not EntryState.UNKNOWN:

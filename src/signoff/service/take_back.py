@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -37,6 +36,7 @@ from signoff.domain.undoing import (
     left_over,
     made_ids,
     mentions,
+    undoers_of,
 )
 from signoff.ports import Reading, Store, Writing
 from signoff.service.decide import check_principal
@@ -94,16 +94,10 @@ def admit(store: Store, entry_id: str, wish: Wish) -> Entry:
         WindowClosed, AlreadyUndone, UndoInProgress: Somebody, or time, was faster.
         DependentsInTheWay: Later entries need it.
     """
-    check_principal(wish.by)
-    check_texts({"reason": wish.reason})
-    with store.reading() as reading:
-        entry = find(reading, entry_id)
-    check_may_undo(entry, wish)
+    entry = find_for(store, entry_id, wish)
     with store.writing(entry.thread) as tx:
         entry = find(tx, entry_id)
-        now = tx.now()
-        if blocks(entry, now) is not None or entry.state is not EntryState.DONE:
-            _refuse_unless_open(entry, now)
+        _refuse_unless_open(entry, tx.now())
         if not wish.force:
             _check_dependents(tx, entry)
         reason = storable(wish.reason) or None
@@ -123,23 +117,34 @@ def admit(store: Store, entry_id: str, wish: Wish) -> Entry:
         return find(tx, entry_id)
 
 
-def check_may_undo(entry: Entry, wish: Wish) -> None:
-    """Whether they may undo it; that they may approve gives them nothing here.
+def find_for(store: Store, entry_id: str, wish: Wish) -> Entry:
+    """The entry of that id, if they may take it back.
+
+    That they may approve gives them nothing here.
 
     Raises:
+        EntryNotFound, NotAuthenticated: There is none, or nobody is named.
         NotAllowed: With what would be needed.
         ForceNeedsReason: They force it without saying why.
     """
-    terms, by = entry.undo_terms or {}, wish.by
-    named = terms.get("undoers")
+    check_principal(wish.by)
+    check_texts({"reason": wish.reason})
+    with store.reading() as reading:
+        entry = find(reading, entry_id)
+    _check_may_undo(entry, wish)
+    return entry
+
+
+def _check_may_undo(entry: Entry, wish: Wish) -> None:
+    by, named = wish.by, undoers_of(entry)
     if by.kind is not PrincipalKind.PERSON and by.id not in (named or ()):
         wanted = "undos are for people, and for agents that the rule names as undoers."
         raise NotAllowed(by.id, wanted)
-    if named is not None and not by.answers_to(tuple(named)):
+    if named is not None and not by.answers_to(named):
         raise NotAllowed(by.id, f"{entry.id} is undone by: {', '.join(named)}.")
     if not wish.force:
         return
-    force_by = tuple(terms.get("force_by") or ())
+    force_by = tuple((entry.undo_terms or {}).get("force_by") or ())
     if not by.answers_to(force_by):
         who = ", ".join(force_by) or "nobody; the rule's force_by= names them"
         raise NotAllowed(by.id, f"an undo of {entry.id} is forced by: {who}.")
@@ -260,7 +265,8 @@ class _Attempt:
 
     def _late(self, told: str) -> None:
         """An attempt that ended too late changes nothing; the ledger has it."""
-        body = {"attempt": self.entry.undo_attempt, "summary": told[:SUMMARY_LENGTH]}
+        summary = storable(told)[:SUMMARY_LENGTH]
+        body = {"attempt": self.entry.undo_attempt, "summary": summary}
         try:
             with self.store.writing(self.entry.thread) as tx:
                 tx.record(_fact("late_undo", self.entry, body))
@@ -366,7 +372,7 @@ def run_due(store: Store, undos: Undos, desk: Desk, limit: int) -> int:
     if not undos.tools:
         return 0
     with store.reading() as reading:
-        found: Sequence[Entry] = reading.undos_due(undos.tools, limit)
+        found = reading.undos_due(undos.tools, limit)
     done = 0
     for entry in found:
         try:

@@ -34,6 +34,7 @@ from signoff.domain.undoing import (
     Label,
     Steps,
     Undo,
+    intent_of,
     read_label,
     read_timeout,
 )
@@ -127,6 +128,11 @@ class Undos:
             return self.keeping.read_entry(entry)
         except PayloadLost as error:
             raise HandlerFailed(str(error)) from error
+
+    def intent(self, tool: str, args: Mapping[str, Any]) -> str:
+        """By what a repetition of this call is known."""
+        found = self._by_tool.get(tool)
+        return intent_of(tool, args, () if found is None else found.spec.resource)
 
     def fits(self, entry: Entry) -> bool:
         """Whether this process can undo an entry, by its version too."""
@@ -260,7 +266,7 @@ def fingerprint(spec: Undo, effect: Effect) -> dict[str, Any] | None:
 
 def effect_of(entry: Entry, keep: Callable[[str, Any], None] | None = None) -> Effect:
     """What the functions of an undo see of an entry: copies."""
-    steps = Steps(entry.steps, keep or _kept_nowhere)
+    steps = Steps(entry.steps) if keep is None else Steps(entry.steps, keep)
     return Effect(
         id=entry.id,
         action_id=entry.action_id,
@@ -304,10 +310,6 @@ def _readable(spec: Undo, version: int) -> bool:
     return version == spec.version or (
         spec.upcast is not None and version < spec.version
     )
-
-
-def _kept_nowhere(_name: str, _result: object) -> None:
-    """Outside of an undo no step is kept."""
 
 
 def _answer(answer: Future[Any], function: Function, given: tuple[object, ...]) -> None:

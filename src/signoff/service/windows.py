@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from signoff.domain.actions import check_texts
 from signoff.domain.duration import microseconds
 from signoff.domain.errors import NotReversible, WorldError
-from signoff.domain.journal import Entry, EntryKind, EntryState
+from signoff.domain.journal import Entry, EntryState
 from signoff.domain.ledger import Fact
 from signoff.domain.rules import Untold
-from signoff.domain.undoing import Happened, Orphan, Undo, window_of
-from signoff.ports import Store, Writing
-from signoff.service import execute, held_ends, reversing
-from signoff.service.decide import check_principal
-from signoff.service.take_back import Wish, check_may_undo, find
+from signoff.domain.undoing import Happened, Orphan, window_of
+from signoff.ports import Reading, Store, Writing
+from signoff.service import execute, settling
+from signoff.service.take_back import Wish, find, find_for
 from signoff.service.undos import HandlerFailed, Undos, call, effect_of
 
 log: Final = logging.getLogger("signoff")
@@ -37,13 +35,18 @@ def close_due(store: Store, limit: int) -> int:
 
 def _close(store: Store, entry: Entry) -> bool:
     with store.writing(entry.thread) as tx:
-        wait = (entry.undo_terms or {}).get("on_untold") == Untold.HOLD_OPEN.value
-        if wait and tx.untold(entry.id):
+        if is_unheard(tx, entry):
             return _hold(tx, entry, UNTOLD)
         if not tx.finalize(entry):
             return False
         tx.record(_fact("finalized", entry, {"undo_until": entry.undo_until}))
         return True
+
+
+def is_unheard(reading: Reading, entry: Entry) -> bool:
+    """Whether nobody was told of it, and its rule waits until somebody is."""
+    wait = (entry.undo_terms or {}).get("on_untold") == Untold.HOLD_OPEN.value
+    return wait and reading.untold(entry.id)
 
 
 def let_close(store: Store, undos: Undos, limit: int) -> int:
@@ -73,11 +76,7 @@ def close_now(store: Store, entry_id: str, wish: Wish) -> Entry:
         EntryNotFound, NotAuthenticated, NotAllowed: Refused.
         NotReversible: It has no open window.
     """
-    check_principal(wish.by)
-    check_texts({"reason": wish.reason})
-    with store.reading() as reading:
-        entry = find(reading, entry_id)
-    check_may_undo(entry, wish)
+    entry = find_for(store, entry_id, wish)
     with store.writing(entry.thread) as tx:
         entry = find(tx, entry_id)
         until = tx.now()
@@ -166,72 +165,29 @@ def look_into(store: Store, undos: Undos, entry: Entry) -> bool:
     except HandlerFailed as failed:
         log.warning("the probe of %s failed: %s", entry.id, failed.reason)
         answer = None
+    with store.reading() as reading:
+        now = reading.now()
+    lost_at = entry.started_at if entry.finished_at is None else entry.finished_at
     if answer is True or isinstance(answer, Happened):
         output = answer.result if isinstance(answer, Happened) else None
-        return happened(store, undos, entry, output)
-    if answer is False and _past_grace(store, spec, entry):
-        return _did_not_happen(store, entry)
-    _later(store, entry, _next_look(store, entry))
+        return _probed(store, undos, entry, output, happened=True)
+    # For as long as a time-out after it was lost, the call may still land.
+    if answer is False and now >= lost_at + microseconds(spec.timeout):
+        return _probed(store, undos, entry, None, happened=False)
+    _later(store, entry, now + min(max(now - lost_at, FIRST_WAIT), LONGEST_WAIT))
     return False
 
 
-def happened(store: Store, undos: Undos, entry: Entry, output: object) -> bool:
-    """Record that a probe found the effect of a call that was lost."""
-    told = "it happened: a probe found it"
-    if entry.kind is EntryKind.REVERSIBLE:
-        done = reversing.way_back(undos, entry, output)
-        with store.writing(entry.thread) as tx:
-            moved = reversing.end_in(
-                tx,
-                entry,
-                done,
-                "settle_done",
-                result=None,
-                summary=told,
-                actor="probe",
-                kind="probed",
-            )
-            if moved:
-                tx.wake(entry.agent)
-            return moved
-    return _settle(store, entry, "settle_done", told, output)
-
-
-def _did_not_happen(store: Store, entry: Entry) -> bool:
-    told = "it did not happen: a probe found no trace of it"
-    return _settle(store, entry, "settle_failed", told, None)
-
-
-def _settle(store: Store, entry: Entry, move: str, told: str, output: object) -> bool:
-    with store.writing(entry.thread) as tx:
-        if not tx.move_entry(entry, move, summary=told):
-            return False
-        if output is not None:
-            tx.keep_output(entry, output)
-        body: dict[str, Any] = {"happened": move == "settle_done", "summary": told}
-        if output is not None:
-            body["output"] = reversing.hashed(output)
-        tx.record(_fact("probed", entry, body))
-        if entry.kind is EntryKind.HELD:
-            happened = move == "settle_done"
-            held_ends.tell_end(tx, entry, happened=happened, by="probe", why=told)
-        tx.wake(entry.agent)
-        return True
-
-
-def _past_grace(store: Store, spec: Undo, entry: Entry) -> bool:
-    """Whether the call can't land any more; it may, for a while after a time-out."""
-    with store.reading() as reading:
-        now = reading.now()
-    lost_at = entry.started_at if entry.finished_at is None else entry.finished_at
-    return now >= lost_at + microseconds(spec.timeout)
-
-
-def _next_look(store: Store, entry: Entry) -> int:
-    with store.reading() as reading:
-        now = reading.now()
-    lost_at = entry.started_at if entry.finished_at is None else entry.finished_at
-    return now + min(max(now - lost_at, FIRST_WAIT), LONGEST_WAIT)
+def _probed(
+    store: Store, undos: Undos, entry: Entry, output: object, *, happened: bool
+) -> bool:
+    told = (
+        "it happened: a probe found it"
+        if happened
+        else "it did not happen: a probe found no trace of it"
+    )
+    fact = _fact("probed", entry, {"happened": happened, "summary": told})
+    return settling.end_unknown(store, undos, entry, fact, output)
 
 
 def _later(store: Store, entry: Entry, at: int | None) -> None:
