@@ -127,8 +127,10 @@ def test_what_somebody_changed_since_is_kept_and_told(shop: Shop, world: World) 
     ran = shop.run("undo", "--thread", "t1", "--yes", by="sam")
     assert ran.code == 1
     assert f"not undone: rename(id={json.dumps('7')}" in ran.out
+    assert "title changed since" in ran.out
     assert shop.so.entry(later.id).state is EntryState.UNDONE
     assert world.get("7") == {"title": "theirs"}
+    shop.run("undo", entry.id, "--yes", by="sam").failed(5, "title changed since")
     forced = ("undo", entry.id, "--yes", "--force")
     shop.run(*forced, by="sam").failed(2, "needs a reason")
     assert shop.run(*forced, "-r", "it must go", by="sam").code == 0
