@@ -1,4 +1,4 @@
-"""`signoff undo`, `signoff journal` and `signoff release`: take back what was done."""
+"""`signoff undo`, `journal`, `release` and `close`: take back what was done, or not."""
 
 from __future__ import annotations
 
@@ -186,6 +186,28 @@ def release(
         say("A process that has its tool runs it now: signoff journal")
     else:
         put(line(f"{sent.state.value}: {what_ran(sent)}: {sent.summary or ''}"))
+
+
+def close(
+    entry: Annotated[
+        str,
+        typer.Argument(
+            metavar="ENTRY",
+            help="Its id in the journal, or how it begins.",
+            autocompletion=options.complete_open,
+        ),
+    ],
+    *,
+    reason: Annotated[
+        str, typer.Option("--reason", "-r", metavar="TEXT", help="Why; kept.")
+    ] = "",
+    store: options.Store = None,
+    token_file: options.TokenFile = None,
+) -> None:
+    """Let an effect stay for good: its window closes now."""
+    with opened(store, token_file) as desk:
+        closed = desk.close_window(entry_id(desk, entry), reason=reason)
+    put(line(f"{closed.state.value}: {what_ran(closed)}"))
 
 
 def entry_id(desk: Desk, start: str) -> str:
