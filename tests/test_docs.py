@@ -1,13 +1,39 @@
 """Generated pages are what the code says now."""
 
 import importlib.util
+import re
 import subprocess
 import sys
+import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from signoff.storage.migrate import migrations
 from tests.support import ROOT
+
+COMPATIBILITY = (ROOT / "COMPATIBILITY.md").read_text(encoding="utf-8")
+
+
+def test_the_schemas_number_is_that_of_the_last_migration() -> None:
+    (number,) = re.findall(r"last migration: (\d+) in", COMPATIBILITY)
+    assert int(number) == migrations("sqlite")[-1].number
+
+
+def test_what_is_public_says_what_it_lists() -> None:
+    sentence = COMPATIBILITY.partition("`__all__`")[0]
+    named = re.findall(r"`(signoff[.\w]*)`", sentence)
+    assert len(named) > 1
+    for module in named:
+        assert import_module(module).__all__, module
+
+
+def test_every_extra_is_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    rows = re.findall(r"^\| (`.*?) \|", COMPATIBILITY, re.MULTILINE)
+    extras = set(project["project"]["optional-dependencies"])
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == extras - {"bench"}
 
 
 @pytest.mark.parametrize("page", ["lifecycle", "policy_schema"])

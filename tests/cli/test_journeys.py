@@ -116,6 +116,8 @@ def test_an_unknown_outcome_is_found_and_settled(any_shop: Shop) -> None:
     assert (listed["id"], listed["state"]) == (entry.id, "unknown")
     told = any_shop.run("show", request.id, by="sam").out
     assert f"signoff settle {entry.id}" in told
+    for start in ("", "e", "ent_"):
+        any_shop.run("settle", start, "--happened", by="sam").failed(3)
     settled = any_shop.run(
         "settle", entry.id[:10], "--happened", "--note", "seen at the bank", by="sam"
     )

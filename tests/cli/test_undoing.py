@@ -1,9 +1,11 @@
 """Undos on the command line: carried out by the agents' process, or by the server."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from signoff import Signoff, hold
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.principals import PrincipalKind
+from signoff.domain.undoing import Change
 from signoff.server import Server
 from tests.cli.shop import Shop, Terminal
 from tests.conformance.outside import (
@@ -22,6 +25,7 @@ from tests.conformance.outside import (
     opened,
     renamed,
 )
+from tests.support import ROOT
 
 HOSTILE = "a\u202eb[bold]"
 REVEALED = "a[U+202E]b[bold]"
@@ -127,12 +131,26 @@ def test_what_somebody_changed_since_is_kept_and_told(shop: Shop, world: World) 
     ran = shop.run("undo", "--thread", "t1", "--yes", by="sam")
     assert ran.code == 1
     assert f"not undone: rename(id={json.dumps('7')}" in ran.out
+    assert "title changed since" in ran.out
     assert shop.so.entry(later.id).state is EntryState.UNDONE
     assert world.get("7") == {"title": "theirs"}
+    shop.run("undo", entry.id, "--yes", by="sam").failed(5, "title changed since")
     forced = ("undo", entry.id, "--yes", "--force")
     shop.run(*forced, by="sam").failed(2, "needs a reason")
     assert shop.run(*forced, "-r", "it must go", by="sam").code == 0
     assert world.get("7") == {"title": "old"}
+
+
+def test_a_window_is_closed_for_good(shop: Shop, world: World) -> None:
+    shop.person("sam")
+    entry = renamed(shop.so, world, title=HOSTILE)
+    ran = shop.run("close", entry.id[:14], "-r", "it is right", by="sam")
+    assert (ran.code, ran.err) == (0, ""), ran
+    assert ran.out.startswith("final: rename(")
+    assert (REVEALED in ran.out, "\u202e" in ran.out) == (True, False)
+    assert shop.so.entry(entry.id).state is EntryState.FINAL
+    shop.run("undo", entry.id, "--yes", by="sam").failed(5, "window")
+    shop.run("close", entry.id, by="sam").failed(5, entry.id)
 
 
 def lost(shop: Shop, world: World, number: int) -> Entry:
@@ -235,3 +253,12 @@ def test_held_calls_are_cancelled_and_let_go(sqlite_url: str, world: World) -> N
         listed = shop.run("journal", by="sam", COLUMNS="200").out
         assert "cancelled before effect" in listed
         assert "held: no effect yet" in listed
+
+
+@pytest.mark.parametrize(("name", "shape"), [("ENTRY", Entry), ("CONFLICT", Change)])
+def test_the_page_names_every_field(name: str, shape: type[Entry | Change]) -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    (line,) = re.findall(rf"^- {name}: ([^;\n]*)", page, re.MULTILINE)
+    named = re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", line))
+    kept = {one.name for one in fields(shape)} - {"result"}  # it has its own encoding
+    assert (len(named), set(named)) == (len(kept), kept)

@@ -6,8 +6,12 @@ from typing import Protocol
 
 from signoff import Principal, Request, Signoff
 from signoff.cli import desk
+from signoff.domain.journal import Entry
+from signoff.domain.undoing import Dependent
 from signoff.domain.voting import Progress
 from tests.server.house import House
+
+HOSTILE = "a\u202eb \x1b[31m <script> '; DROP TABLE \U0001f600 é"
 
 
 class Desk(desk.Desk, Protocol):
@@ -17,6 +21,9 @@ class Desk(desk.Desk, Protocol):
     def thread(self, thread: str) -> Sequence[Request]: ...
     def changed(self) -> int: ...
     def agreement(self, request_id: str) -> Progress: ...
+    def unknowns(self, *, limit: int = 100) -> Sequence[Entry]: ...
+    def dependents(self, entry_id: str) -> Sequence[Dependent]: ...
+    def look_into(self, entry: Entry) -> Entry: ...
 
 
 class Direct(desk.Direct):
@@ -27,6 +34,8 @@ class Direct(desk.Direct):
         self._by = by
         self.get, self.thread = so.get, so.thread
         self.changed, self.agreement = so.changed, so.agreement
+        self.unknowns, self.dependents = so.unknowns, so.dependents
+        self.look_into = so.look_into
 
     def whoami(self) -> Principal:
         return self._by

@@ -17,10 +17,9 @@ from signoff.cli.desk import Desk, opened
 from signoff.cli.editing import Changes, edited_args
 from signoff.cli.exits import ExitCode, Refused
 from signoff.cli.reading import file_of, find
-from signoff.cli.screen import confirm, is_interactive, line, one_line, put, say
+from signoff.cli.screen import confirm, is_interactive, line, put, say
 from signoff.cli.undoing import entry_id, what_ran
 from signoff.domain.errors import DigestMismatch, InvalidEdit
-from signoff.domain.journal import EntryState
 from signoff.domain.requests import (
     Approve,
     Decision,
@@ -34,7 +33,6 @@ from signoff.domain.requests import (
 from signoff.domain.voting import progress
 
 _HEX: Final = re.compile(r"[0-9a-f]{12,64}")
-_UNKNOWN: Final = 1000
 
 
 def approve(  # noqa: PLR0913 - each parameter is an option of the command
@@ -201,7 +199,7 @@ def settle(  # noqa: PLR0913 - each parameter is an option of the command
     returned = None if result is None else _json(result)
     with opened(store, token_file) as desk:
         settled = desk.settle(
-            _entry(desk, entry),
+            entry_id(desk, entry),
             happened=happened,
             note=note,
             result=returned,
@@ -293,10 +291,3 @@ def _tell(request: Request, votes: Sequence[Vote] = ()) -> None:
     missing = progress(request, votes).missing
     put(line(f"noted, more people must agree (still {missing}): {call}"))
     say(f"It asks now, with digest {request.digest[:16]}: signoff show {request.id}")
-
-
-def _entry(desk: Desk, start: str) -> str:
-    """The id of the one open entry that begins like this, else what was given."""
-    open_ones = desk.journal(state=EntryState.UNKNOWN, limit=_UNKNOWN)
-    found = [entry.id for entry in open_ones if entry.id.startswith(one_line(start))]
-    return found[0] if len(found) == 1 else start

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from signoff.config import Settings, read_settings
 from signoff.domain.delegations import Delegation
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from signoff.domain.policy_changes import Published, Recorded
     from signoff.domain.simulation import Simulation
     from signoff.domain.undo_plan import UndoPlan, UndoRun
-    from signoff.domain.undoing import Dependent
+
+T = TypeVar("T")
 
 CHANNEL: Final = "cli"
 _SERVERS: Final = ("http://", "https://")
@@ -52,9 +54,6 @@ class Desk(Protocol):
     ) -> Sequence[Entry]: ...
     def entry(self, entry_id: str) -> Entry: ...
     def open_windows(self, *, limit: int = 100) -> Sequence[Entry]: ...
-    def unknowns(self, *, limit: int = 100) -> Sequence[Entry]: ...
-    def dependents(self, entry_id: str) -> Sequence[Dependent]: ...
-    def look_into(self, entry: Entry) -> Entry: ...
     def undo_plan(
         self,
         entry_id: str | None = None,
@@ -175,10 +174,8 @@ class Direct:
         self.pending, self.count = signoff.pending, signoff.count
         self.votes, self.history = signoff.votes, signoff.history
         self.entry_of, self.journal = signoff.entry_of, signoff.journal
-        self.entry, self.dependents = signoff.entry, signoff.dependents
-        self.open_windows, self.unknowns = signoff.open_windows, signoff.unknowns
-        self.look_into, self.undo_plan = signoff.look_into, signoff.undo_plan
-        self.stages = signoff.stages
+        self.entry, self.open_windows = signoff.entry, signoff.open_windows
+        self.undo_plan, self.stages = signoff.undo_plan, signoff.stages
         self.tools, self.tokens = signoff.tools, signoff.tokens
         self.now, self.audit = signoff.now, signoff.audit
         self.deliveries = signoff.deliveries
@@ -189,117 +186,26 @@ class Direct:
         self.pauses, self.stalled = signoff.pauses, signoff.stalled
         self.delegations = signoff.delegations
         self.close = signoff.close
+        self.decide = self._as_me(signoff.decide)
+        self.assign = self._as_me(signoff.assign)
+        self.cancel = self._as_me(signoff.cancel)
+        self.delegate = self._as_me(signoff.delegate)
+        self.revoke_delegation = self._as_me(signoff.revoke_delegation)
+        self.undo_action = self._as_me(signoff.undo_action)
+        self.undo_since = self._as_me(signoff.undo_since)
+        self.undo_thread = self._as_me(signoff.undo_thread)
+        self.close_window = self._as_me(signoff.close_window)
+        self.cancel_held = self._as_me(signoff.cancel_held)
+        self.release = self._as_me(signoff.release)
+        self.settle = self._as_me(signoff.settle)
+        self.pause, self.lift = self._as_me(signoff.pause), self._as_me(signoff.lift)
 
-    def decide(
-        self,
-        request_id: str,
-        decision: Decision,
-        *,
-        digest: str | None,
-        behalf: str | None = None,
-    ) -> Request:
-        return self._signoff.decide(
-            request_id, decision, by=self.whoami(), digest=digest, behalf=behalf
-        )
+    def whoami(self) -> Principal:
+        return self._signoff.authenticate(self._token, channel=CHANNEL)
 
-    def assign(self, request_id: str, *, to: str | None) -> Request:
-        return self._signoff.assign(request_id, to=to, by=self.whoami())
-
-    def delegate(
-        self,
-        to: str,
-        *,
-        ends: datetime,
-        starts: datetime | None = None,
-        delegator: str | None = None,
-        reason: str | None = None,
-    ) -> Delegation:
-        return self._signoff.delegate(
-            to,
-            ends=ends,
-            starts=starts,
-            delegator=delegator,
-            reason=reason,
-            by=self.whoami(),
-        )
-
-    def revoke_delegation(self, delegation_id: str) -> None:
-        self._signoff.revoke_delegation(delegation_id, by=self.whoami())
-
-    def cancel(self, request_id: str, *, reason: str) -> Request:
-        return self._signoff.cancel(request_id, by=self.whoami(), reason=reason)
-
-    def undo_action(
-        self, entry_id: str, *, reason: str = "", force: bool = False
-    ) -> Entry:
-        return self._signoff.undo_action(
-            entry_id, by=self.whoami(), reason=reason, force=force
-        )
-
-    def undo_since(
-        self,
-        entry_id: str,
-        *,
-        reason: str = "",
-        only_dependents: bool = False,
-        force: bool = False,
-    ) -> UndoRun:
-        return self._signoff.undo_since(
-            entry_id,
-            by=self.whoami(),
-            reason=reason,
-            only_dependents=only_dependents,
-            force=force,
-        )
-
-    def undo_thread(
-        self, thread: str, *, reason: str = "", force: bool = False
-    ) -> UndoRun:
-        return self._signoff.undo_thread(
-            thread, by=self.whoami(), reason=reason, force=force
-        )
-
-    def close_window(self, entry_id: str, *, reason: str = "") -> Entry:
-        return self._signoff.close_window(entry_id, by=self.whoami(), reason=reason)
-
-    def cancel_held(self, entry_id: str, *, reason: str = "") -> Entry:
-        return self._signoff.cancel_held(entry_id, by=self.whoami(), reason=reason)
-
-    def release(self, entry_id: str) -> Entry:
-        return self._signoff.release(entry_id, by=self.whoami())
-
-    def settle(
-        self,
-        entry: str,
-        *,
-        happened: bool | None = None,
-        note: str = "",
-        result: object = None,
-        again: bool = False,
-    ) -> Entry:
-        return self._signoff.settle(
-            entry,
-            happened=happened,
-            note=note,
-            result=result,
-            again=again,
-            by=self.whoami(),
-        )
-
-    def pause(
-        self,
-        *,
-        agent: str | None = None,
-        thread: str | None = None,
-        tool: str | None = None,
-        reason: str | None = None,
-    ) -> Pause:
-        return self._signoff.pause(
-            by=self.whoami(), agent=agent, thread=thread, tool=tool, reason=reason
-        )
-
-    def lift(self, pause_id: str) -> Pause:
-        return self._signoff.lift(pause_id, by=self.whoami())
+    def _as_me(self, act: Callable[..., T]) -> Callable[..., T]:
+        """The same use case, by whoever's token was given."""
+        return lambda *given, **named: act(*given, by=self.whoami(), **named)
 
     def create_token(
         self,
@@ -316,9 +222,6 @@ class Direct:
     def revoke_token(self, token_id: str) -> None:
         self._signoff.revoke_token(token_id, by=self._known())
 
-    def whoami(self) -> Principal:
-        return self._signoff.authenticate(self._token, channel=CHANNEL)
-
     def _known(self) -> str | None:
         """Who it is for the record. The first token is made before there is one."""
         try:
@@ -330,11 +233,10 @@ class Direct:
 def settings_with(store: str | None, token_file: Path | None) -> Settings:
     """The environment's settings, with what was given on the command line."""
     found = read_settings()
-    return Settings(
+    return replace(
+        found,
         store=found.store if store is None else store,
         token=found.token if token_file is None else read_token(token_file),
-        policy=found.policy,
-        directory=found.directory,
     )
 
 

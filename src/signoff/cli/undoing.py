@@ -1,4 +1,4 @@
-"""`signoff undo`, `signoff journal` and `signoff release`: take back what was done."""
+"""`signoff undo`, `journal`, `release` and `close`: take back what was done, or not."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from signoff.cli.screen import (
 )
 from signoff.cli.shapes import entry_json, plan_json, run_json
 from signoff.clock import ago
+from signoff.domain.errors import UndoConflict
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.undo_plan import PlannedUndo, UndoPlan, UndoRun
 from signoff.domain.undoing import ABSENT, Change, Dependence
@@ -187,6 +188,28 @@ def release(
         put(line(f"{sent.state.value}: {what_ran(sent)}: {sent.summary or ''}"))
 
 
+def close(
+    entry: Annotated[
+        str,
+        typer.Argument(
+            metavar="ENTRY",
+            help="Its id in the journal, or how it begins.",
+            autocompletion=options.complete_open,
+        ),
+    ],
+    *,
+    reason: Annotated[
+        str, typer.Option("--reason", "-r", metavar="TEXT", help="Why; kept.")
+    ] = "",
+    store: options.Store = None,
+    token_file: options.TokenFile = None,
+) -> None:
+    """Let an effect stay for good: its window closes now."""
+    with opened(store, token_file) as desk:
+        closed = desk.close_window(entry_id(desk, entry), reason=reason)
+    put(line(f"{closed.state.value}: {what_ran(closed)}"))
+
+
 def entry_id(desk: Desk, start: str) -> str:
     """The id of the one entry that begins like this, else what was given."""
     wanted = one_line(start)
@@ -238,7 +261,9 @@ class _Wanted:
                 return replace(ended, done=tuple(done))
             now = _settled(desk, ended.stopped_at)
             if now.state is not EntryState.UNDONE:
-                return replace(ended, done=tuple(done), stopped_at=now)
+                tried = now.undo_attempt > ended.stopped_at.undo_attempt
+                why = self._why(now) if tried else ended.why
+                return replace(ended, done=tuple(done), stopped_at=now, why=why)
             done.append(now)
             if ended.left == ():
                 return UndoRun(done=tuple(done))
@@ -256,8 +281,16 @@ class _Wanted:
         ended = desk.undo_action(self.entry or "", reason=reason, force=force)
         if ended.state is EntryState.UNDONE:
             return UndoRun(done=(ended,))
-        why = f"{ended.state.value}: {ended.undo_summary or 'it goes on'}"
-        return UndoRun(done=(), stopped_at=ended, why=why)
+        return UndoRun(done=(), stopped_at=ended, why=self._why(ended))
+
+    def _why(self, entry: Entry) -> str:
+        """What an undo came to that took nothing back."""
+        if entry.state is not EntryState.DONE or not entry.diff:
+            return f"{entry.state.value}: {entry.undo_summary or 'it goes on'}"
+        conflict = UndoConflict(entry.id, entry.diff)
+        if self.entry is not None:
+            raise conflict
+        return str(conflict)
 
 
 def _settled(desk: Desk, entry: Entry) -> Entry:

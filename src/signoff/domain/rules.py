@@ -82,7 +82,7 @@ class Rule:
             may only where its own id stands here.
         force_by: Who may override a conflict, with a reason; empty is nobody.
         on_untold: What becomes of a window that nobody could be told of.
-        max_late: How late a held call may still run; later it is cancelled.
+        max_late: How late a held call may still run; later it is asked about.
         reason: Told to the model when the verdict is deny.
     """
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import streamlit as st
 
-from signoff.domain.duration import in_words
 from signoff.domain.errors import SignoffError
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.requests import RequestKind
@@ -19,7 +17,7 @@ from signoff.domain.ways_back import closes_at, is_open, time_left, way_back
 from signoff.inbox import components
 from signoff.inbox.desk import Desk, Taken
 from signoff.inbox.looking import Seen
-from signoff.inbox.outcome import explain
+from signoff.inbox.outcome import explain, since
 from signoff.inbox.sinks import safe_code, safe_text
 from signoff.inbox.wording import headline, pretty
 
@@ -163,7 +161,7 @@ def _item(entry: Entry, now: int) -> Data:
         "held": held,
         "open": is_open(entry, now),
         "until": until if runs and not open_end else None,
-        "ago": in_words(timedelta(microseconds=max(0, now - entry.started_at))),
+        "ago": since(entry.started_at, now),
     }
 
 

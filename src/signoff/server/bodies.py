@@ -22,21 +22,6 @@ MAX_TEXT = 20_000
 _NO_NUL = r"^[^\x00]*$"
 Text = Annotated[str, Field(max_length=MAX_TEXT, pattern=_NO_NUL)]
 Name = Annotated[str, Field(max_length=2_000, pattern=_NO_NUL)]
-DeliveryStates = Literal["queued", "sending", "sent", "dead", "dropped"]
-EntryStates = Literal[
-    "prepared",
-    "running",
-    "done",
-    "failed",
-    "unknown",
-    "held",
-    "cancelled",
-    "undoing",
-    "undone",
-    "undo_failed",
-    "undo_unverified",
-    "final",
-]
 
 
 class Sent(BaseModel):
@@ -165,8 +150,8 @@ class UndoBody(Sent):
     ] = False
 
 
-class CloseBody(Sent):
-    """Why an effect stays for good."""
+class ReasonBody(Sent):
+    """Why an effect stays for good, or never takes place."""
 
     reason: Text = ""
 
@@ -279,12 +264,8 @@ class WantedEntries(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     thread: Name | None = None
-    state: EntryStates | None = None
+    state: EntryState | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
-
-    @property
-    def entry_state(self) -> EntryState | None:
-        return None if self.state is None else EntryState(self.state)
 
 
 class WantedOpen(BaseModel):
@@ -313,9 +294,5 @@ class WantedDeliveries(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    state: DeliveryStates | None = None
+    state: DeliveryState | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
-
-    @property
-    def delivery_state(self) -> DeliveryState | None:
-        return None if self.state is None else DeliveryState(self.state)

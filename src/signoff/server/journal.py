@@ -12,8 +12,8 @@ from signoff.domain.undo_plan import UndoPlan, UndoRun
 from signoff.domain.undoing import Dependent
 from signoff.server.auth import Caller, Core, Keeper
 from signoff.server.bodies import (
-    CloseBody,
     Name,
+    ReasonBody,
     SettleBody,
     UndoBody,
     UndoSinceBody,
@@ -34,9 +34,7 @@ router: Final = APIRouter()
 )
 def entries(so: Core, wanted: Annotated[WantedEntries, Query()]) -> Response:
     """Entries of the journal, oldest first."""
-    found = so.journal(
-        thread=wanted.thread, state=wanted.entry_state, limit=wanted.limit
-    )
+    found = so.journal(thread=wanted.thread, state=wanted.state, limit=wanted.limit)
     return Json(found)
 
 
@@ -158,7 +156,7 @@ def undo_thread(so: Core, by: Caller, thread: Name, body: UndoBody) -> Response:
     operation_id="closeWindow",
     tags=["undo"],
 )
-def close_window(so: Core, by: Caller, entry_id: Name, body: CloseBody) -> Response:
+def close_window(so: Core, by: Caller, entry_id: Name, body: ReasonBody) -> Response:
     """Let its open window close now: the effect stays for good."""
     return Json(so.close_window(entry_id, by=by, reason=body.reason))
 
@@ -169,7 +167,7 @@ def close_window(so: Core, by: Caller, entry_id: Name, body: CloseBody) -> Respo
     operation_id="cancelHeld",
     tags=["held"],
 )
-def cancel_held(so: Core, by: Caller, entry_id: Name, body: CloseBody) -> Response:
+def cancel_held(so: Core, by: Caller, entry_id: Name, body: ReasonBody) -> Response:
     """Cancel a held call before it has any effect, and what needs it."""
     return Json(so.cancel_held(entry_id, by=by, reason=body.reason))
 

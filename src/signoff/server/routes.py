@@ -344,7 +344,7 @@ def deliveries(
     so: Core, _by: Admin, wanted: Annotated[WantedDeliveries, Query()]
 ) -> Response:
     """What people were told and what never arrived, newest first. For `admin`."""
-    return Json(so.deliveries(state=wanted.delivery_state, limit=wanted.limit))
+    return Json(so.deliveries(state=wanted.state, limit=wanted.limit))
 
 
 @router.post(

@@ -77,7 +77,7 @@ function drawItem(state, item) {
   const row = el("div", "effect");
   const body = el("div", "body");
   body.append(el("div", "what", item.what));
-  body.append(el("div", "muted", item.label + " · " + item.state + " · " + item.ago + " ago"));
+  body.append(el("div", "muted", item.label + " · " + item.state + " · " + item.ago));
   if (item.said) body.append(el("div", "said", item.said));
   row.append(body);
   if (item.until !== null) {
