@@ -48,7 +48,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         policy=None if policy is None else Path(policy),
         directory=env.get("SIGNOFF_DIRECTORY", "tokens"),
         payloads=env.get("SIGNOFF_PAYLOADS") or None,
-        payload_key=env.get("SIGNOFF_PAYLOAD_KEY") or None,
+        payload_key=env.get("SIGNOFF_PAYLOAD_KEY"),
     )
 
 

@@ -10,6 +10,7 @@ import fsspec
 import pytest
 from cryptography.fernet import Fernet
 
+from signoff import Signoff
 from signoff.domain.errors import (
     CannotCapture,
     InvalidSetting,
@@ -152,6 +153,15 @@ def test_a_wrong_key_says_how_to_make_one(key: str) -> None:
     with pytest.raises(InvalidSetting, match=r"Fernet\.generate_key"):
         read_key(key)
     assert read_key(None) is None
+
+
+def test_a_key_that_is_set_but_empty_is_no_key_and_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A deployment whose secret came out empty must not keep captures in clear."""
+    monkeypatch.setenv("SIGNOFF_PAYLOAD_KEY", "")
+    with pytest.raises(InvalidSetting, match="SIGNOFF_PAYLOAD_KEY"):
+        Signoff(f"sqlite:///{tmp_path / 'signoff.db'}")
 
 
 def test_an_entry_is_kept_as_a_whole(tmp_path: Path, key: str) -> None:
