@@ -30,7 +30,6 @@ from signoff.domain.errors import (
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.requests import Decision
 from signoff.langgraph import Runner, agate, gate
-from tests.langgraph import conftest
 from tests.langgraph.agents import (
     BUILDS,
     MARIA,
@@ -45,8 +44,6 @@ from tests.langgraph.agents import (
     turn,
 )
 from tests.langgraph.conftest import MakeBench
-
-kind, colour, bench = conftest.kind, conftest.colour, conftest.bench
 
 ANA = Principal(id="ana@example.com", groups=frozenset({"finance"}))
 RULES = [review("*")]

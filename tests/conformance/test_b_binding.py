@@ -14,11 +14,8 @@ from signoff.domain.errors import (
     RequestNotFound,
     UnknownThread,
 )
-from tests.langgraph import conftest
 from tests.langgraph.agents import MARIA, ONE_KIND, SYNC, answers, call, said, turn
 from tests.langgraph.conftest import MakeBench
-
-kind, colour, bench = conftest.kind, conftest.colour, conftest.bench
 
 HOUR = 3_600_000_000
 RULES = [review("*", expires_in="4h")]

@@ -9,11 +9,8 @@ from pydantic import BaseModel
 
 from signoff import Approve, Edit, Principal, Status, allow, deny, review
 from signoff.domain.errors import InvalidEdit, NotAllowed
-from tests.langgraph import conftest
 from tests.langgraph.agents import MARIA, OTTO, SYNC, Effects, call, said, turn
 from tests.langgraph.conftest import MakeBench
-
-kind, colour, bench = conftest.kind, conftest.colour, conftest.bench
 
 CLERK = Principal(id="clerk@example.com")
 PAY = [turn(call("pay", "c1", amount=10))]

@@ -9,7 +9,6 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from signoff import Action, Approve, Rule, Signoff, allow, deny, review
 from signoff.langgraph import Runner, SignoffMiddleware
-from tests.langgraph import conftest
 from tests.langgraph.agents import (
     MARIA,
     ONE_KIND,
@@ -22,8 +21,6 @@ from tests.langgraph.agents import (
     turn,
 )
 from tests.langgraph.conftest import MakeBench
-
-kind, colour, bench = conftest.kind, conftest.colour, conftest.bench
 
 PAY = [turn(call("pay", "c1", amount=10))]
 

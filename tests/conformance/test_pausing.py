@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
@@ -37,7 +36,6 @@ from signoff.domain.errors import (
     UnknownThread,
 )
 from signoff.langgraph import Runner, SignoffMiddleware, gate, guard_tools
-from tests.langgraph import conftest
 from tests.langgraph.agents import (
     MARIA,
     ONE_KIND,
@@ -47,13 +45,10 @@ from tests.langgraph.agents import (
     Scripted,
     answers,
     call,
-    open_saver,
     said,
     turn,
 )
 from tests.langgraph.conftest import MakeBench
-
-kind, colour, bench = conftest.kind, conftest.colour, conftest.bench
 
 RULES = [review("*")]
 PAY = [turn(call("pay", "c1", amount=10))]
@@ -83,13 +78,6 @@ class Stage(TypedDict):
 
 
 @pytest.fixture
-async def saver(database_url: str, tmp_path: Path) -> Any:  # noqa: ANN401 - any checkpointer
-    """A checkpointer on the same kind of database as the store."""
-    async with open_saver("sync", database_url, tmp_path) as one:
-        yield one
-
-
-@pytest.fixture
 def so(database_url: str) -> Any:  # noqa: ANN401 - closes what it yields
     """A store that asks about everything."""
     opened = Signoff(database_url, policy=RULES)
@@ -110,7 +98,7 @@ def approve(so: Signoff, request: Request) -> None:
 
 @pytest.mark.row("A1")
 def test_a_stage_makes_its_plan_once_and_gets_the_approved_one(
-    so: Signoff, saver: BaseCheckpointSaver[Any]
+    so: Signoff, kept: BaseCheckpointSaver[Any]
 ) -> None:
     made: list[int] = []
 
@@ -125,7 +113,7 @@ def test_a_stage_makes_its_plan_once_and_gets_the_approved_one(
     builder: Any = StateGraph(Stage)
     builder.add_node("stage", stage)
     builder.add_edge(START, "stage")
-    graph = builder.compile(checkpointer=saver)
+    graph = builder.compile(checkpointer=kept)
     (pause,) = graph.invoke({}, CONFIG)["__interrupt__"]
     assert pause.value["payload"] == {"plan": 1}
     for _ in range(3):
@@ -137,7 +125,7 @@ def test_a_stage_makes_its_plan_once_and_gets_the_approved_one(
 
 @pytest.mark.row("A1")
 def test_an_edited_plan_is_the_one_that_goes_on(
-    so: Signoff, saver: BaseCheckpointSaver[Any]
+    so: Signoff, kept: BaseCheckpointSaver[Any]
 ) -> None:
     def stage(_: Stage) -> Stage:
         return {"plan": gate(so, "plan_review", {"steps": 3}).value}
@@ -145,7 +133,7 @@ def test_an_edited_plan_is_the_one_that_goes_on(
     builder: Any = StateGraph(Stage)
     builder.add_node("stage", stage)
     builder.add_edge(START, "stage")
-    graph = builder.compile(checkpointer=saver)
+    graph = builder.compile(checkpointer=kept)
     graph.invoke({}, CONFIG)
     request = only(so)
     edit = Edit(args={"value": {"steps": 2}})
@@ -155,7 +143,7 @@ def test_an_edited_plan_is_the_one_that_goes_on(
 
 @pytest.mark.row("A1")
 def test_a_task_before_the_pause_is_not_made_again(
-    so: Signoff, saver: BaseCheckpointSaver[Any]
+    so: Signoff, kept: BaseCheckpointSaver[Any]
 ) -> None:
     made: list[int] = []
 
@@ -164,7 +152,7 @@ def test_a_task_before_the_pause_is_not_made_again(
         made.append(1)
         return len(made)
 
-    @entrypoint(checkpointer=saver)
+    @entrypoint(checkpointer=kept)
     def work(_: dict[str, Any]) -> Any:  # noqa: ANN401 - what was approved
         return gate(so, "draft", draft().result()).value
 
@@ -176,7 +164,7 @@ def test_a_task_before_the_pause_is_not_made_again(
 
 @pytest.mark.row("A20")
 def test_every_gate_of_a_node_is_shown_in_its_turn(
-    so: Signoff, saver: BaseCheckpointSaver[Any]
+    so: Signoff, kept: BaseCheckpointSaver[Any]
 ) -> None:
     def stage(_: Stage) -> Stage:
         values = [gate(so, f"page {n}", n).value for n in range(3)]
@@ -185,7 +173,7 @@ def test_every_gate_of_a_node_is_shown_in_its_turn(
     builder: Any = StateGraph(Stage)
     builder.add_node("stage", stage)
     builder.add_edge(START, "stage")
-    graph = builder.compile(checkpointer=saver)
+    graph = builder.compile(checkpointer=kept)
     runner = Runner(so, graph, agent="a")
     outcome = runner.start({}, thread_id="t1")
     shown = []
@@ -356,7 +344,7 @@ async def test_a_message_while_it_waits_keeps_the_thread_valid(
 
 @pytest.mark.row("A16")
 async def test_an_approval_outlives_a_run_that_fails_before_the_effect(
-    database_url: str, saver: BaseCheckpointSaver[Any]
+    database_url: str, kept: BaseCheckpointSaver[Any]
 ) -> None:
     broken, effects = [True], Effects()
 
@@ -373,7 +361,7 @@ async def test_an_approval_outlives_a_run_that_fails_before_the_effect(
         Scripted(turns=list(PAY)),
         effects.tools(),
         middleware=[Fails(), SignoffMiddleware(so)],
-        checkpointer=saver,
+        checkpointer=kept,
     )
     runner = Runner(so, graph, agent="a")
     runner.start({"messages": [HumanMessage("go")]}, thread_id="t1")

@@ -34,7 +34,6 @@ from tests.langgraph.agents import (
     Scripted,
     answers,
     call,
-    open_saver,
     said,
     turn,
     with_guard_tools,
@@ -44,13 +43,6 @@ CONFIG: RunnableConfig = {"configurable": {"thread_id": "t1"}}
 GO: Any = {"messages": [HumanMessage("go")]}
 PAY = [turn(call("pay", "c1", amount=10))]
 TRIALS = 40  # the row itself is told 200 times in test_a_rows.py
-
-
-@pytest.fixture
-async def saver(database_url: str, tmp_path: Path) -> Any:  # noqa: ANN401 - any checkpointer
-    """A checkpointer on the same kind of database as the store."""
-    async with open_saver("sync", database_url, tmp_path) as one:
-        yield one
 
 
 @pytest.fixture
@@ -168,7 +160,7 @@ def test_two_processes_that_resume_at_once_run_it_once(
 
 @pytest.mark.row("A3")
 def test_two_threads_that_resume_at_once_run_it_once(
-    so: Signoff, saver: BaseCheckpointSaver[Any]
+    so: Signoff, kept: BaseCheckpointSaver[Any]
 ) -> None:
     for round_ in range(20):
         effects = Effects()
@@ -176,7 +168,7 @@ def test_two_threads_that_resume_at_once_run_it_once(
             Scripted(turns=list(PAY)),
             effects.tools(),
             middleware=[SignoffMiddleware(so)],
-            checkpointer=saver,
+            checkpointer=kept,
         )
         config: RunnableConfig = {"configurable": {"thread_id": f"r{round_}"}}
         (pause,) = graph.invoke(GO, config)["__interrupt__"]
@@ -203,7 +195,7 @@ def test_two_threads_that_resume_at_once_run_it_once(
 
 @pytest.mark.row("A9", "A10")
 def test_in_a_plain_tools_node_every_answer_reaches_its_call(
-    so: Signoff, saver: BaseCheckpointSaver[Any]
+    so: Signoff, kept: BaseCheckpointSaver[Any]
 ) -> None:
     """Three calls that wait beside one that doesn't, answered one by one at random."""
     dice = random.Random(7)  # noqa: S311 - no secret
@@ -213,7 +205,7 @@ def test_in_a_plain_tools_node_every_answer_reaches_its_call(
         calls = [call("pay", f"c{n}", amount=n) for n in (1, 2, 3)]
         calls.insert(dice.randrange(4), call("look", "c0", what=thread))
         graph = with_guard_tools(
-            so, Scripted(turns=[turn(*calls)]), effects.tools(), saver
+            so, Scripted(turns=[turn(*calls)]), effects.tools(), kept
         )
         runner = Runner(so, graph, agent="a")
         runner.start(GO, thread_id=thread)
@@ -242,7 +234,7 @@ def test_in_a_plain_tools_node_every_answer_reaches_its_call(
 
 @pytest.mark.row("A11")
 def test_a_jump_to_the_tools_does_not_run_a_rejected_call(
-    so: Signoff, saver: BaseCheckpointSaver[Any]
+    so: Signoff, kept: BaseCheckpointSaver[Any]
 ) -> None:
     class Jump(AgentMiddleware):
         @hook_config(can_jump_to=["tools"])
@@ -255,7 +247,7 @@ def test_a_jump_to_the_tools_does_not_run_a_rejected_call(
         Scripted(turns=list(PAY)),
         effects.tools(),
         middleware=[SignoffMiddleware(so), Jump()],
-        checkpointer=saver,
+        checkpointer=kept,
     )
     runner = Runner(so, graph, agent="a")
     assert not runner.start(GO, thread_id="t1").finished
@@ -267,7 +259,7 @@ def test_a_jump_to_the_tools_does_not_run_a_rejected_call(
 
 @pytest.mark.row("A13")
 def test_code_that_swallows_the_pause_does_not_get_the_effect(
-    so: Signoff, saver: BaseCheckpointSaver[Any]
+    so: Signoff, kept: BaseCheckpointSaver[Any]
 ) -> None:
     class Swallow(AgentMiddleware):
         def wrap_tool_call(self, request: Any, handler: Any) -> Any:  # noqa: ANN401 - LangChain's
@@ -281,7 +273,7 @@ def test_code_that_swallows_the_pause_does_not_get_the_effect(
         Scripted(turns=list(PAY)),
         effects.tools(),
         middleware=[Swallow(), SignoffMiddleware(so)],
-        checkpointer=saver,
+        checkpointer=kept,
     )
     graph.invoke(GO, CONFIG)
     assert effects.done == []
@@ -290,7 +282,7 @@ def test_code_that_swallows_the_pause_does_not_get_the_effect(
 
 @pytest.mark.row("A14")
 def test_an_agent_in_a_subgraph_gets_its_own_answer(
-    so: Signoff, saver: BaseCheckpointSaver[Any]
+    so: Signoff, kept: BaseCheckpointSaver[Any]
 ) -> None:
     effects = Effects()
     builder: Any = StateGraph(MessagesState)
@@ -300,7 +292,7 @@ def test_an_agent_in_a_subgraph_gets_its_own_answer(
         inner = create_agent(model, effects.tools(), middleware=guarded)
         builder.add_node(name, inner)
         builder.add_edge(START, name)
-    graph = builder.compile(checkpointer=saver)
+    graph = builder.compile(checkpointer=kept)
     graph.invoke(GO, CONFIG)
     asked = {r.agent: r for r in so.pending().requests}
     assert {name: r.args["amount"] for name, r in asked.items()} == {
@@ -318,7 +310,7 @@ def test_an_agent_in_a_subgraph_gets_its_own_answer(
 
 @pytest.mark.row("A14")
 def test_an_agent_that_is_a_tool_waits_inside_its_own_approved_call(
-    so: Signoff, saver: BaseCheckpointSaver[Any]
+    so: Signoff, kept: BaseCheckpointSaver[Any]
 ) -> None:
     effects = Effects()
     inner = create_agent(
@@ -338,7 +330,7 @@ def test_an_agent_that_is_a_tool_waits_inside_its_own_approved_call(
         Scripted(turns=[turn(call("delegate", "o1", what="pay"))]),
         [delegate],
         middleware=[SignoffMiddleware(so, agent="outer")],
-        checkpointer=saver,
+        checkpointer=kept,
     )
     outer.invoke(GO, CONFIG)
     first = only(so)
@@ -361,7 +353,7 @@ def test_an_agent_that_is_a_tool_waits_inside_its_own_approved_call(
 @pytest.mark.parametrize("attempts", [1, 3])
 @pytest.mark.parametrize("first", ["signoff", "retry"])
 def test_one_approval_covers_the_stated_attempts(
-    database_url: str, saver: BaseCheckpointSaver[Any], first: str, attempts: int
+    database_url: str, kept: BaseCheckpointSaver[Any], first: str, attempts: int
 ) -> None:
     tries: list[int] = []
 
@@ -376,7 +368,7 @@ def test_one_approval_covers_the_stated_attempts(
     so = Signoff(database_url, policy=[review("*", attempts=attempts)])
     retry = ToolRetryMiddleware(max_retries=5, initial_delay=0.0, jitter=False)
     both: list[Any] = [SignoffMiddleware(so), retry]
-    graph = _agent([flaky], both if first == "signoff" else both[::-1], saver)
+    graph = _agent([flaky], both if first == "signoff" else both[::-1], kept)
     runner = Runner(so, graph, agent="a")
     runner.start(GO, thread_id="t1")
     approve(so, only(so))
@@ -402,7 +394,7 @@ def test_one_approval_covers_the_stated_attempts(
 )
 def test_a_tool_that_raises_is_unknown_unless_it_says_that_nothing_happened(
     so: Signoff,
-    saver: BaseCheckpointSaver[Any],
+    kept: BaseCheckpointSaver[Any],
     error: Exception,
     state: EntryState,
 ) -> None:
@@ -411,7 +403,7 @@ def test_a_tool_that_raises_is_unknown_unless_it_says_that_nothing_happened(
         """Raise."""
         raise error
 
-    graph = _agent([flaky], [SignoffMiddleware(so)], saver)
+    graph = _agent([flaky], [SignoffMiddleware(so)], kept)
     runner = Runner(so, graph, agent="a")
     runner.start(GO, thread_id="t1")
     approve(so, only(so))
@@ -424,10 +416,10 @@ def test_a_tool_that_raises_is_unknown_unless_it_says_that_nothing_happened(
 
 @pytest.mark.row("A18")
 def test_time_travel_returns_the_recorded_result(
-    so: Signoff, saver: BaseCheckpointSaver[Any]
+    so: Signoff, kept: BaseCheckpointSaver[Any]
 ) -> None:
     effects = Effects()
-    graph = _agent(effects.tools(), [SignoffMiddleware(so)], saver, PAY)
+    graph = _agent(effects.tools(), [SignoffMiddleware(so)], kept, PAY)
     runner = Runner(so, graph, agent="a")
     runner.start(GO, thread_id="t1")
     approve(so, only(so))
@@ -441,10 +433,10 @@ def test_time_travel_returns_the_recorded_result(
 
 @pytest.mark.row("A18")
 def test_a_fork_with_other_arguments_is_asked_about_as_a_new_action(
-    so: Signoff, saver: BaseCheckpointSaver[Any]
+    so: Signoff, kept: BaseCheckpointSaver[Any]
 ) -> None:
     effects = Effects()
-    graph = _agent(effects.tools(), [SignoffMiddleware(so)], saver, PAY)
+    graph = _agent(effects.tools(), [SignoffMiddleware(so)], kept, PAY)
     runner = Runner(so, graph, agent="a")
     runner.start(GO, thread_id="t1")
     first = only(so)
@@ -463,12 +455,12 @@ def test_a_fork_with_other_arguments_is_asked_about_as_a_new_action(
 
 @pytest.mark.row("C13", "C16")
 def test_identical_calls_are_two_actions_and_inexact_numbers_are_refused(
-    so: Signoff, saver: BaseCheckpointSaver[Any]
+    so: Signoff, kept: BaseCheckpointSaver[Any]
 ) -> None:
     effects = Effects()
     same = [call("pay", "c1", amount=5), call("pay", "c2", amount=5)]
     huge = call("pay", "c3", amount=2**60)
-    graph = _agent(effects.tools(), [SignoffMiddleware(so)], saver, [turn(*same, huge)])
+    graph = _agent(effects.tools(), [SignoffMiddleware(so)], kept, [turn(*same, huge)])
     runner = Runner(so, graph, agent="a")
     runner.start(GO, thread_id="t1")
     for request in so.pending().requests:
@@ -482,12 +474,12 @@ def test_identical_calls_are_two_actions_and_inexact_numbers_are_refused(
 def _agent(
     tools: list[BaseTool],
     middleware: list[Any],
-    saver: BaseCheckpointSaver[Any],
+    kept: BaseCheckpointSaver[Any],
     turns: list[AIMessage] | None = None,
 ) -> Any:  # noqa: ANN401 - a compiled graph
     script = [turn(call(tools[0].name, "c1"))] if turns is None else list(turns)
     return create_agent(
-        Scripted(turns=script), tools, middleware=middleware, checkpointer=saver
+        Scripted(turns=script), tools, middleware=middleware, checkpointer=kept
     )
 
 
