@@ -1,6 +1,6 @@
 """What is hashed is exactly what is shown; what can't be hashed exactly is refused."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signoff import Action, Context
-from signoff.domain.actions import canonical, check_texts, digest, sha256
+from signoff.domain.actions import canonical, check_exact, check_texts, digest, sha256
 from signoff.domain.errors import PayloadRefused
 
 NAN, INF = float("nan"), float("inf")
@@ -60,10 +60,11 @@ def test_bytes_are_those_of_rfc_8785(value: object, expected: bytes) -> None:
 def test_what_is_not_exact_json_is_refused(
     args: Mapping[str, Any], path: str | None, reason: str
 ) -> None:
-    with pytest.raises(PayloadRefused) as refused:
-        canonical(args, at="args")
-    assert reason in refused.value.reason
-    assert path is None or refused.value.path == path
+    for look in (canonical, check_exact):
+        with pytest.raises(PayloadRefused) as refused:
+            look(args, at="args")
+        assert reason in refused.value.reason
+        assert path is None or refused.value.path == path
 
 
 def test_a_value_that_holds_itself_is_refused() -> None:
@@ -95,6 +96,36 @@ def test_every_json_value_survives_the_way_to_the_database_and_back(
     except PayloadRefused:  # a key with half a surrogate
         return
     assert canonical(from_json(to_json(value))) == before
+
+
+scalars = (
+    st.integers(-(2**54), 2**54)
+    | st.floats()
+    | st.text()
+    | st.binary(max_size=2)
+    | st.none()
+)
+any_values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner)
+        | st.tuples(inner)
+        | st.dictionaries(st.text(max_size=5) | st.integers(), inner)
+    ),
+    max_leaves=10,
+)
+
+
+@given(any_values)
+def test_the_quick_look_refuses_exactly_what_the_hash_refuses(value: object) -> None:
+    def why(look: Callable[..., object]) -> str | None:
+        try:
+            look(value)
+        except PayloadRefused as refused:
+            return str(refused)
+        return None
+
+    assert why(check_exact) == why(canonical)
 
 
 @given(json_values, json_values)

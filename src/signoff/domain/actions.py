@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +15,15 @@ from signoff.domain.errors import PayloadRefused
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
+
+_PLAIN_DEPTH: Final = 8
+_PLAIN: Final[Mapping[type, Callable[[Any], bool]]] = {
+    str: str.isascii,
+    int: lambda number: -MAX_SAFE_INTEGER <= number <= MAX_SAFE_INTEGER,
+    float: math.isfinite,
+    bool: lambda _: True,
+    type(None): lambda _: True,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +103,16 @@ def digest(shown: Mapping[str, object]) -> str:
     return sha256(canonical(shown, at="request"))
 
 
+def check_exact(value: object, *, at: str = "value") -> None:
+    """Refuse what `canonical` refuses, at a fraction of its cost for plain values.
+
+    Raises:
+        PayloadRefused: As `canonical` does.
+    """
+    if not _is_plain(value, _PLAIN_DEPTH):
+        canonical(value, at=at)
+
+
 def check_texts(texts: Mapping[str, str | None]) -> None:
     """Refuse texts that no database could keep as they are; names and ids, by field.
 
@@ -107,6 +126,26 @@ def check_texts(texts: Mapping[str, str | None]) -> None:
             raise PayloadRefused(name, "has a NUL character, which no column holds")
         if reason := _text_refusal(text):
             raise PayloadRefused(name, reason)
+
+
+def _is_plain(value: Any, depth: int) -> bool:  # noqa: ANN401 - that is the question
+    """Whether it is exact JSON at a glance; False says nothing."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return _PLAIN[kind](value)
+    if depth == 0:
+        return False
+    if kind is dict:
+        return all(map(_is_text, value)) and _are_plain(value.values(), depth - 1)
+    return kind is list and _are_plain(value, depth - 1)
+
+
+def _is_text(key: object) -> bool:
+    return type(key) is str and key.isascii()
+
+
+def _are_plain(values: Iterable[Any], depth: int) -> bool:
+    return all([_is_plain(value, depth) for value in values])  # noqa: C419 - a list is faster
 
 
 def _refusal(value: object, at: str) -> PayloadRefused:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
-from signoff.domain.actions import Action
+from signoff.domain.actions import Action, check_exact
 from signoff.domain.errors import WorldError
 from signoff.domain.policy import Ruling
 from signoff.ports import Ruled, Store
@@ -33,9 +33,12 @@ LONGEST_PAUSE_S: Final = 30.0
 @dataclass(frozen=True, slots=True)
 class _Allowed:
     action: Action
-    action_id: str
     args: str
     ruling: Ruling
+
+    def copied(self) -> Action:
+        """The action with the arguments that it had when it was allowed."""
+        return replace(self.action, args=json.loads(self.args))
 
 
 class Recorder:
@@ -59,12 +62,12 @@ class Recorder:
         """
         if self._process != os.getpid():
             self._begin_anew()
-        action_id = action.id
         check_action(action)
+        check_exact(action.args, at="args")
         text = json.dumps(action.args)
         if len(self._queue) >= LIMIT:
             self.flush()
-        self._queue.append(_Allowed(action, action_id, text, ruling))
+        self._queue.append(_Allowed(action, text, ruling))
         if self._stopped.is_set():
             self.flush()
             return
@@ -149,30 +152,25 @@ class Recorder:
         return batch != []
 
     def _write_thread(self, thread: str, allowed: Sequence[_Allowed]) -> None:
+        # Naming an action costs more than all else that `add` does; so it is done here.
+        copied = ((one.copied(), one.ruling) for one in allowed)
+        by_id = {action.id: (action, ruling) for action, ruling in copied}
         with self._store.writing(thread) as tx:
-            by_id = {one.action_id: one for one in allowed}
             before = tx.ruled_among(list(by_id))
-            new = [one for name, one in by_id.items() if name not in before]
+            new = {name: of for name, of in by_id.items() if name not in before}
             if new:
-                tx.add_actions([_ruled(one) for one in new])
-                tx.record(
-                    *(ruled_fact(_copied(o), o.ruling, kind="allowed") for o in new)
-                )
+                tx.add_actions([_ruled(name, *of) for name, of in new.items()])
+                tx.record(*(ruled_fact(*of, kind="allowed") for of in new.values()))
 
 
 def _thread_of(allowed: _Allowed) -> str:
     return allowed.action.context.thread
 
 
-def _copied(allowed: _Allowed) -> Action:
-    return replace(allowed.action, args=json.loads(allowed.args))
-
-
-def _ruled(allowed: _Allowed) -> Ruled:
-    ruling = allowed.ruling
+def _ruled(action_id: str, action: Action, ruling: Ruling) -> Ruled:
     return Ruled(
-        action=_copied(allowed),
-        action_id=allowed.action_id,
+        action=action,
+        action_id=action_id,
         verdict=ruling.verdict.value,
         rule=ruling.rule.label,
         policy_version=ruling.policy_version,
