@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 from typing import Final
 
-NAMES: Final = ("policy", "allow", "round", "inbox", "wake")
+NAMES: Final = ("policy", "allow", "round", "inbox", "undo", "wake")
 
 
 def main(wanted: list[str]) -> int:

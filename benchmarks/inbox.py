@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from benchmarks.filling import NUMBERS, SCATTERED, fill, settle_down
 from benchmarks.measure import milliseconds, progress, save, table
 from benchmarks.places import DATABASES, place
 from signoff import Signoff
@@ -35,20 +36,6 @@ FILTERS: Final[dict[str, dict[str, Any]]] = {
     "tool and team": {"tool": "tool_7", "team": "team_2"},
 }
 
-_NUMBERS: Final = {
-    "sqlite": (
-        "WITH RECURSIVE numbers(n) AS "
-        "(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :many)"
-    ),
-    "postgresql": (
-        "WITH numbers AS (SELECT n FROM generate_series(1, CAST(:many AS BIGINT)) AS n)"
-    ),
-}
-# Ids in no order, as real ones are: hashes. 2654435761 is odd, so no two are the same.
-_ID: Final = {
-    "sqlite": "printf('req_%08x', (n * 2654435761) & 4294967295)",
-    "postgresql": ("'req_' || lpad(to_hex((n * 2654435761) & 4294967295), 8, '0')"),
-}
 _INSERT: Final = """
 {numbers}
 INSERT INTO requests (id, kind, action_id, ask, thread, agent, user_id, team, tool,
@@ -115,7 +102,7 @@ def _measure(database: str) -> dict[str, dict[str, float | None]]:
         progress(f"inbox, {database}: inserting {REQUESTS:,} requests")
         with store.engine.begin() as connection:
             _fill(connection, so.now())
-        _settle_down(store, database)
+        settle_down(store.engine, "requests")
         found = {what: _pages(so, wanted, what) for what, wanted in _views()}
         progress(f"inbox, {database}: counts")
         found["count of pending"] = _once(so.count)
@@ -172,40 +159,17 @@ def _timed(read: Callable[[], object]) -> float:
 
 
 def _fill(connection: Connection, now: int) -> None:
-    """Insert without the indexes, which are made anew afterwards: that is faster."""
     dialect = connection.dialect.name
-    indexes = list(connection.execute(text(_INDEXES[dialect])))
-    for name, _ in indexes:
-        connection.execute(text(f"DROP INDEX {name}"))
-    insert = _INSERT.format(numbers=_NUMBERS[dialect], id=_ID[dialect])
-    values = {"many": REQUESTS, "now": now, "terms": _TERMS}
-    connection.execute(text(insert), values)
-    for name, definition in indexes:
-        progress(f"inbox, {dialect}: {name}")
-        connection.execute(text(definition))
+    named = f"'req_' || {SCATTERED[dialect]}"
+    insert = _INSERT.format(numbers=NUMBERS[dialect], id=named)
+    fill(
+        connection,
+        "requests",
+        insert,
+        {"many": REQUESTS, "now": now, "terms": _TERMS},
+    )
     found = connection.execute(
         text("SELECT count(*) FROM requests WHERE status = 'pending'")
     ).scalar()
     if found != PENDING:
         raise AssertionError(f"{found} requests are pending, not {PENDING}")
-
-
-_INDEXES: Final = {
-    "sqlite": (
-        "SELECT name, sql FROM sqlite_master "
-        "WHERE type = 'index' AND tbl_name = 'requests' AND sql IS NOT NULL"
-    ),
-    "postgresql": (
-        "SELECT indexname, indexdef FROM pg_indexes "
-        "WHERE tablename = 'requests' AND indexname NOT LIKE '%_pkey'"
-    ),
-}
-
-
-def _settle_down(store: Any, database: str) -> None:  # noqa: ANN401 - the store's engine
-    """What a PostgreSQL server does by itself within a minute of such a load."""
-    if database == "postgresql":
-        with store.engine.connect().execution_options(
-            isolation_level="AUTOCOMMIT"
-        ) as connection:
-            connection.execute(text("VACUUM ANALYZE requests"))

@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from threading import Event, Semaphore
 
 import pytest
 
@@ -25,7 +26,8 @@ from signoff.domain.errors import (
 from signoff.domain.journal import Entry, EntryState
 from signoff.domain.principals import PrincipalKind
 from signoff.domain.undoing import Dependence
-from signoff.service.holds import Held, Ran
+from signoff.service.holds import AT_ONCE, Held, Ran
+from signoff.service.propose import Asked
 from signoff.storage import SqlStore
 from signoff.storage import tables as t
 from tests.conformance.harness import attempt, in_process, together
@@ -365,3 +367,60 @@ def test_what_people_refused_is_not_sent_by_anybody(
         ended = later.entry(entry.id)
         assert (ended.state, ended.undo_by) == (EntryState.CANCELLED, "bob")
     assert world.count("sent") == 0
+
+
+def test_what_people_refused_is_asked_about_when_the_agent_tries_again(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    parked(so)
+    with office(database_url, world, ahead=timedelta(hours=3)) as later:
+        due(later)
+        (request,) = later.thread("t1")
+        later.decide(request.id, Reject(reason="no"), by=BOB, digest=request.digest)
+        due(later)
+        again = later.propose(action("send", 2, to="p1"), Asked())
+        assert again.request is not None
+        assert "bob" in (again.request.note or "")
+
+
+def test_an_approval_of_something_else_is_asked_for_anew(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    entry = parked(so)
+    with office(database_url, world, ahead=timedelta(hours=3)) as later:
+        due(later)
+        (request,) = later.thread("t1")
+        later.decide(request.id, Approve(), by=BOB, digest=request.digest)
+        forged = t.requests.update().where(t.requests.c.id == request.id)
+        assert isinstance(later.store, SqlStore)
+        with later.store.engine.begin() as connection:
+            connection.execute(forged.values(digest="another"))
+        due(later)
+        asked = later.entry(entry.id).request_id
+        assert asked != request.id
+        assert "its approval isn't one of" in (later.get(asked or "").note or "")
+        with later.store.engine.begin() as connection:
+            connection.execute(forged.values(digest=request.digest))
+    assert world.count("sent") == 0
+
+
+def test_no_more_than_eight_are_sent_at_once(
+    so: Signoff, world: World, database_url: str
+) -> None:
+    many, sending, go = 11, Semaphore(0), Event()
+
+    def wait() -> None:
+        sending.release()
+        assert go.wait(30)
+
+    for number in range(many):
+        parked(so, number)
+    with office(database_url, world, ahead=SOON, then=wait) as later:
+        assert later.run_due() >= AT_ONCE
+        for _ in range(AT_ONCE):
+            assert sending.acquire(timeout=30)
+        later.run_due()
+        assert not sending.acquire(blocking=False)
+        go.set()
+        wait_until(lambda: later.run_due() >= 0 and world.count("sent") == many, "all")
+        wait_until(lambda: all(_ended(later, one) for one in later.journal()), "ends")

@@ -21,6 +21,7 @@ from signoff.domain.journal import Entry, EntryState
 from signoff.domain.policy import Policy, Ruling
 from signoff.domain.principals import Principal
 from signoff.domain.requests import Request, Status
+from signoff.domain.text import storable
 from signoff.service import held_ends, parking, releasing
 from signoff.service.decide import check_principal
 from signoff.service.holds import Check, Held, Needs, Ran
@@ -265,7 +266,7 @@ class Holding(Undoing):
             # Otherwise it would be looked at again and again.
             log.exception("%s can't be released, so it is cancelled", entry.id)
             with self.store.writing(entry.thread) as tx:
-                reason = f"it could not be released: {error}"
+                reason = storable(f"it could not be released: {error}")
                 held_ends.cancel_in(tx, entry, by=held_ends.SIGNOFF, reason=reason)
             return None
 

@@ -101,7 +101,7 @@ def _decided(
     office: Office, tx: Writing, entry: Entry, judged: _Judged, by: Principal | None
 ) -> Entry | None:
     request = None if entry.request_id is None else tx.request(entry.request_id)
-    if request is not None and _waits_for_people(tx, entry, request, by):
+    if request is not None and _waits_for_people(office, tx, entry, request, by):
         return None
     approved = request is not None and _is_approved(tx, entry, request, judged.ruling)
     timed = by is None and not approved
@@ -121,23 +121,33 @@ def _decided(
 
 
 def _waits_for_people(
-    tx: Writing, entry: Entry, request: Request, by: Principal | None
+    office: Office,
+    tx: Writing,
+    entry: Entry,
+    request: Request,
+    by: Principal | None,
 ) -> bool:
     """Whether people have yet to let it run; what they refused is cancelled."""
     if request.status is not Status.PENDING:
-        return _cancel_refused(tx, entry, request)
+        return _cancel_refused(office, tx, entry, request)
     if by is not None and entry.commit_at is None:
         raise HeldIsAsked(entry.id, request.id)
     return entry.commit_at is None
 
 
-def _cancel_refused(tx: Writing, entry: Entry, request: Request) -> bool:
+def _cancel_refused(
+    office: Office, tx: Writing, entry: Entry, request: Request
+) -> bool:
     """Cancel a held call whose request ended otherwise than with an approval."""
     if request.status in {Status.PENDING, Status.APPROVED}:
         return False
     said = (request.outcome or {}).get("reason")
     reason = str(said or f"its request is {request.status.value}")
-    cancel_in(tx, entry, by=request.settled_by or SIGNOFF, reason=reason)
+    intent = None
+    if request.status is Status.REJECTED:
+        intent = office.undos.intent(entry.tool, entry.args or {})
+    by = request.settled_by or SIGNOFF
+    cancel_in(tx, entry, by=by, reason=reason, intent=intent)
     return True
 
 
@@ -281,7 +291,9 @@ _NEVER: Final = frozenset({EntryState.FAILED, EntryState.CANCELLED})
 
 def _too_late(tx: Writing, entry: Entry) -> str:
     """Why it may not run by itself any more; empty if it may."""
-    late = tx.now() - (entry.commit_at or 0)
+    if entry.commit_at is None:
+        return "its approval isn't one of what it is now"
+    late = tx.now() - entry.commit_at
     if late <= _most_late(entry):
         return ""
     return (
@@ -391,7 +403,7 @@ def _was_approved(office: Office, entry: Entry) -> bool:
         now = tx.entry(entry.id)
         if request is None or now is None or not _is_same(now, entry):
             return False
-        _cancel_refused(tx, now, request)
+        _cancel_refused(office, tx, now, request)
         mine = office.holds.get(entry.agent, entry.tool) is not None
         return request.status is Status.APPROVED and mine and now.held_open is None
 

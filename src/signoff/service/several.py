@@ -91,12 +91,12 @@ def run(
     """
     done = list[Entry]()
     for number, step in enumerate(steps):
-        why = step.barrier
+        why, ended = step.barrier, step.entry
         if why is None:
             try:
                 ended = undo(step.entry)
             except SignoffError as error:
-                why, ended = str(error), step.entry
+                why = str(error)
             if ended.state is EntryState.UNDONE:
                 done.append(ended)
                 continue
@@ -104,7 +104,7 @@ def run(
         elif force:
             continue
         left = tuple(one.entry for one in steps[number + 1 :])
-        return UndoRun(done=tuple(done), stopped_at=step.entry, why=why, left=left)
+        return UndoRun(done=tuple(done), stopped_at=ended, why=why, left=left)
     return UndoRun(done=tuple(done))
 
 
