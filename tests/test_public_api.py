@@ -87,6 +87,7 @@ METHODS = {
     "agent_notices": "(thread)",
     "begin_reversible": "(action, asked, *, ruling=None)",
     "flush": "()",
+    "join": "(other)",
     "get": "(request_id)",
     "history": "(request_id)",
     "journal": "(*, thread=None, state=None, limit=100)",

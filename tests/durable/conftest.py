@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import pytest
 
-from signoff import Approve, Request, Signoff, review
+from signoff import Approve, Request, Signoff
 from signoff.clock import Clock
 from signoff.langgraph import Runner
 from signoff.langgraph._savers import open_saver
@@ -36,6 +36,7 @@ class Shop:
     folder: Path
     so: Signoff
     runner: Runner
+    rule: str | None
 
     @property
     def hold(self) -> Path:
@@ -50,6 +51,7 @@ class Shop:
             shop.STORE: self.url,
             shop.EFFECTS: str(self.folder / "effects"),
             shop.HOLD: str(self.hold),
+            **({} if self.rule is None else {shop.RULE: self.rule}),
             "PYTHONPATH": os.pathsep.join([*map(str, _sources()), str(ROOT)]),
         }
 
@@ -97,8 +99,8 @@ def make_shop(database_url: str, tmp_path: Path) -> Iterator[MakeShop]:
         threads = f"sqlite:///{tmp_path / 'threads.db'}"
     with ExitStack() as stack:
 
-        def make(clock: Clock | None = None) -> Shop:
-            so = Signoff(database_url, policy=[review("*")], clock=clock)
+        def make(clock: Clock | None = None, rule: str | None = None) -> Shop:
+            so = shop.opened(database_url, rule, clock)
             stack.callback(so.close)
             saver = stack.enter_context(open_saver(threads, None))
             hold = str(tmp_path / "hold")
@@ -109,6 +111,7 @@ def make_shop(database_url: str, tmp_path: Path) -> Iterator[MakeShop]:
                 folder=tmp_path,
                 so=so,
                 runner=Runner(so, graph, agent="payer"),
+                rule=rule,
             )
 
         yield make

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -16,7 +17,9 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 
-from signoff import Signoff, review
+from signoff import Rule, Signoff, hold, reversible, review
+from signoff.clock import Clock
+from signoff.domain.undoing import Effect
 from tests.langgraph.agents import Scripted, call, turn, with_create_agent
 
 STORE = "SHOP_STORE"
@@ -25,6 +28,10 @@ HOLD = "SHOP_HOLD"
 """A file; while it exists, a payment that has begun doesn't end."""
 GATE = "SHOP_GATE"
 """A file; the graph isn't made before it exists, so that workers begin together."""
+RULE = "SHOP_RULE"
+"""`hold 2s` or `reversible 1h`; without it payments are asked about."""
+LEASE = {"hold": "3s"}
+"""A held call runs in no turn, so that only its lease tells that its worker died."""
 GO = {"messages": [HumanMessage("go")]}
 
 
@@ -38,7 +45,22 @@ def note(file: str, **said: object) -> None:
         os.close(descriptor)
 
 
-def make(so: Signoff, effects: str, hold: str | None, saver: Any = None) -> Any:  # noqa: ANN401 - a graph
+def opened(url: str, rule: str | None, clock: Clock | None = None) -> Signoff:
+    """A store with a rule for payments, and their undo if that needs one."""
+    kind, _, window = (rule or "").partition(" ")
+    made: dict[str, Callable[..., Rule]] = {"hold": hold, "reversible": reversible}
+    policy = [made[kind]("*", window=window) if kind in made else review("*")]
+    so = Signoff(url, policy=policy, clock=clock, lease=LEASE.get(kind, "30s"))
+    if kind == "reversible":
+
+        @so.undo("pay")
+        def refund(effect: Effect) -> None:
+            note(os.environ[EFFECTS], did="refunded", amount=effect.args["amount"])
+
+    return so
+
+
+def make(so: Signoff, effects: str, until: str | None, saver: Any = None) -> Any:  # noqa: ANN401 - a graph
     """The agent: it asks to pay 10 once, and is done when that is answered."""
 
     @tool
@@ -46,7 +68,7 @@ def make(so: Signoff, effects: str, hold: str | None, saver: Any = None) -> Any:
         """Pay an amount."""
         note(effects, did="begun", amount=amount)
         pause = Event()
-        while hold is not None and Path(hold).exists():
+        while until is not None and Path(until).exists():
             pause.wait(0.01)
         note(effects, did="paid", amount=amount)
         return f"paid {amount}"
@@ -60,5 +82,5 @@ def graph() -> Any:  # noqa: ANN401 - a graph
     gate, pause = os.environ.get(GATE), Event()
     while gate is not None and not Path(gate).exists():
         pause.wait(0.005)
-    so = Signoff(os.environ[STORE], policy=[review("*")])
+    so = opened(os.environ[STORE], os.environ.get(RULE))
     return make(so, os.environ[EFFECTS], os.environ.get(HOLD))

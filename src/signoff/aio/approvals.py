@@ -28,6 +28,7 @@ from signoff.ports import Filter, KnownTool, Outlets, Page, Wakeup, Workforce
 from signoff.service.audit import Audit
 from signoff.service.overdue import Swept
 from signoff.service.propose import Asked, Standing
+from signoff.service.upkeep import Upkeep
 
 
 class AsyncApprovals(AsyncEffects):
@@ -360,6 +361,9 @@ class AsyncApprovals(AsyncEffects):
 
     async def put_off(self, wakeup: Wakeup, error: str) -> float:
         return await self._run(self.sync.put_off, wakeup, error)
+
+    async def join(self, other: Upkeep) -> None:
+        return self.sync.join(other)
 
     async def workforce(self) -> Workforce:
         return await self._run(self.sync.workforce)

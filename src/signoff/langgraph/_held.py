@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final, TypeGuard
 
 from anyio.from_thread import BlockingPortal
 from langchain_core.messages import ToolCall
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, InjectedToolCallId, StructuredTool
-from langgraph.prebuilt import ToolNode
-from langgraph.pregel import Pregel
 from pydantic import BaseModel
 
 from signoff.aio import AsyncApprovals
@@ -132,29 +130,6 @@ def held_tool(
         )
 
     return Held(tool=tool.name, run=run, agent=agent, rule=rule)
-
-
-def know_tools_of(
-    so: Approvals, graph: object, *, agent: str | None, portal: BlockingPortal | None
-) -> None:
-    """Register the tools of a graph's tool nodes, so that its held calls run here."""
-    for node in _tool_nodes(graph):
-        rule = getattr(node, "rule", None)
-        for tool in node.tools_by_name.values():
-            if can_wait(tool):
-                so.add_held(held_tool(tool, agent=agent, rule=rule, portal=portal))
-
-
-def _tool_nodes(graph: object) -> Iterator[ToolNode]:
-    if isinstance(graph, ToolNode):
-        yield graph
-    if not isinstance(graph, Pregel):
-        return
-    inner = [one for _, one in graph.get_subgraphs(recurse=True)]
-    for one in (graph, *inner):
-        for node in one.nodes.values() if isinstance(one, Pregel) else ():
-            if isinstance(node.bound, ToolNode):
-                yield node.bound
 
 
 def _invoked(tool: BaseTool, entry: Entry, portal: BlockingPortal | None) -> Any:  # noqa: ANN401 - whatever it returns

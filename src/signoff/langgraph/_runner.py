@@ -22,7 +22,7 @@ from signoff.domain.errors import NoCheckpointer, TurnLost, UnknownThread
 from signoff.domain.text import storable
 from signoff.langgraph._calls import AGENT, TEAM, USER
 from signoff.langgraph._fenced import fenced
-from signoff.langgraph._held import know_tools_of
+from signoff.langgraph._owners import know_tools_of
 from signoff.langgraph._wakes import WAKE
 from signoff.ports import Turn, Wakeup
 from signoff.service import Approvals

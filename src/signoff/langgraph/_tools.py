@@ -11,11 +11,10 @@ from langchain_core.tools import BaseTool
 from langgraph.prebuilt import ToolNode
 from langgraph.runtime import Runtime
 
-from signoff.domain.actions import Action
-from signoff.domain.policy import Policy, Ruling
+from signoff.domain.policy import Policy
 from signoff.langgraph._calls import read_context
 from signoff.langgraph._guard import Guard
-from signoff.langgraph._held import know_tools_of
+from signoff.langgraph._owners import know_tools_of
 from signoff.langgraph._steps import parking
 from signoff.langgraph._wakes import pause
 from signoff.service import Approvals
@@ -52,15 +51,12 @@ def guard_tools(
     node = GuardedToolNode(
         tools, wrap_tool_call=guard.run, awrap_tool_call=guard.arun, **tool_node
     )
-    node.rule = None if policy is None else policy.decide
     know_tools_of(so, node, agent=agent, portal=None)
     return node
 
 
 class GuardedToolNode(ToolNode):
     """A ToolNode that gives every call its turn and then pauses once for the rest."""
-
-    rule: Callable[[Action], Ruling] | None = None
 
     def _func(self, input: Any, config: RunnableConfig, runtime: Runtime) -> Any:  # noqa: A002, ANN401 - ToolNode's signature
         with parking() as parked:

@@ -23,7 +23,6 @@ from signoff.service.execute import KINDS, SUMMARY_LENGTH, entry_fact
 from signoff.service.holds import Ran
 from signoff.service.reversing import hashed
 from signoff.service.take_back import Wish, find, find_for, tell_agent
-from signoff.service.undos import Undos
 
 SIGNOFF: Final = "signoff"
 
@@ -72,9 +71,7 @@ def admit_release(store: Store, entry: Entry, by: Principal) -> Entry:
         return find(tx, entry.id)
 
 
-def cancel(
-    store: Store, undos: Undos, entry_id: str, *, by: Principal, reason: str
-) -> Entry:
+def cancel(store: Store, entry_id: str, *, by: Principal, reason: str) -> Entry:
     """A person cancels a held call, and what needs it.
 
     Raises:
@@ -82,11 +79,10 @@ def cancel(
         HoldOver: It runs, has run, or was cancelled.
     """
     entry = find_for(store, entry_id, Wish(by=by, reason=reason))
-    intent = undos.intent(entry.tool, entry.args or {})
     with store.writing(entry.thread) as tx:
         entry = find(tx, entry_id)
         check_held(entry)
-        cancel_in(tx, entry, by=by, reason=storable(reason) or None, intent=intent)
+        cancel_in(tx, entry, by=by, reason=storable(reason) or None, again_asks=True)
         return find(tx, entry_id)
 
 
@@ -126,10 +122,11 @@ def cancel_in(
     *,
     by: Principal | str,
     reason: str | None,
-    intent: str | None = None,
+    again_asks: bool = False,
     told: bool = False,
 ) -> bool:
     """Cancel a held call, and those that need it; with `told` the agent knows."""
+    intent = (entry.undo_terms or {}).get("intent") if again_asks else None
     who, channel = (by, None) if isinstance(by, str) else (by.id, by.channel)
     if not tx.cancel_held(entry, by=who, reason=reason, intent=intent):
         return False

@@ -93,7 +93,7 @@ class Holding(Undoing):
         fresh = self.rule(action) if ruling is None else ruling
         if self.policy is not None:
             self.publish(self.policy)
-        entry = parking.park(self.store, action, fresh, self._worker, needs)
+        entry = parking.park(self.store, self.undos, action, fresh, self._worker, needs)
         self.bell.ring()
         return entry
 
@@ -151,9 +151,7 @@ class Holding(Undoing):
                 says who may.
             HoldOver: It runs, has run, or was cancelled.
         """
-        cancelled = held_ends.cancel(
-            self.store, self.undos, entry_id, by=by, reason=reason
-        )
+        cancelled = held_ends.cancel(self.store, entry_id, by=by, reason=reason)
         self.bell.ring()
         return cancelled
 
@@ -189,7 +187,8 @@ class Holding(Undoing):
         """The agents, tools and numbers of held calls that this process can't run."""
         with self.store.reading() as reading:
             ways = reading.held_ways()
-        return [one for one in ways if one[:2] not in self.holds.known]
+        known = {way for one in self._all for way in one.holds.known}
+        return [one for one in ways if one[:2] not in known]
 
     def hold_orphans(self, agents: Sequence[str]) -> int:
         """Report held calls of these agents without a tool too; the rest as before."""

@@ -43,6 +43,7 @@ Need = tuple[Entry, Dependence]
 
 def park(
     store: Store,
+    undos: Undos,
     action: Action,
     ruling: Ruling,
     worker: Worker,
@@ -57,7 +58,7 @@ def park(
         Paused: A pause covers it.
     """
     check_action(action)
-    made = _entry(action, ruling, worker)
+    made = _entry(undos, action, ruling, worker)
     on = [
         Dependency(entry_id=made.id, on_entry_id=one.id, how=how) for one, how in needs
     ]
@@ -143,7 +144,7 @@ def _declared(
     return frozenset(named)
 
 
-def _entry(action: Action, ruling: Ruling, worker: Worker) -> Entry:
+def _entry(undos: Undos, action: Action, ruling: Ruling, worker: Worker) -> Entry:
     rule = ruling.rule
     called = {
         "message_id": action.message_id,
@@ -156,6 +157,8 @@ def _entry(action: Action, ruling: Ruling, worker: Worker) -> Entry:
         "reviewers": None if rule.reviewers is None else list(rule.reviewers),
         "rule": rule.label,
         "call": called,
+        # Who cancels it may be in a process that doesn't have the tool's undo.
+        "intent": undos.intent(action.tool, action.args),
     }
     return replace(
         allowed_entry(action, worker=worker.name, now=0, lease=0),

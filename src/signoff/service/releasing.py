@@ -101,7 +101,7 @@ def _decided(
     office: Office, tx: Writing, entry: Entry, judged: _Judged, by: Principal | None
 ) -> Entry | None:
     request = None if entry.request_id is None else tx.request(entry.request_id)
-    if request is not None and _waits_for_people(office, tx, entry, request, by):
+    if request is not None and _waits_for_people(tx, entry, request, by):
         return None
     approved = request is not None and _is_approved(tx, entry, request, judged.ruling)
     timed = by is None and not approved
@@ -121,33 +121,24 @@ def _decided(
 
 
 def _waits_for_people(
-    office: Office,
-    tx: Writing,
-    entry: Entry,
-    request: Request,
-    by: Principal | None,
+    tx: Writing, entry: Entry, request: Request, by: Principal | None
 ) -> bool:
     """Whether people have yet to let it run; what they refused is cancelled."""
     if request.status is not Status.PENDING:
-        return _cancel_refused(office, tx, entry, request)
+        return _cancel_refused(tx, entry, request)
     if by is not None and entry.commit_at is None:
         raise HeldIsAsked(entry.id, request.id)
     return entry.commit_at is None
 
 
-def _cancel_refused(
-    office: Office, tx: Writing, entry: Entry, request: Request
-) -> bool:
+def _cancel_refused(tx: Writing, entry: Entry, request: Request) -> bool:
     """Cancel a held call whose request ended otherwise than with an approval."""
     if request.status in {Status.PENDING, Status.APPROVED}:
         return False
     said = (request.outcome or {}).get("reason")
     reason = str(said or f"its request is {request.status.value}")
-    intent = None
-    if request.status is Status.REJECTED:
-        intent = office.undos.intent(entry.tool, entry.args or {})
-    by = request.settled_by or SIGNOFF
-    cancel_in(tx, entry, by=by, reason=reason, intent=intent)
+    by, rejected = request.settled_by or SIGNOFF, request.status is Status.REJECTED
+    cancel_in(tx, entry, by=by, reason=reason, again_asks=rejected)
     return True
 
 
@@ -403,7 +394,7 @@ def _was_approved(office: Office, entry: Entry) -> bool:
         now = tx.entry(entry.id)
         if request is None or now is None or not _is_same(now, entry):
             return False
-        _cancel_refused(office, tx, now, request)
+        _cancel_refused(tx, now, request)
         mine = office.holds.get(entry.agent, entry.tool) is not None
         return request.status is Status.APPROVED and mine and now.held_open is None
 

@@ -194,7 +194,7 @@ class Undoing(Acting):
 
     def orphans(self) -> Sequence[Orphan]:
         """What can still be undone, but by no undo that this process has."""
-        return windows.orphans(self.store, self.undos)
+        return windows.orphans(self.store, self._has_undo)
 
     def hold_orphans(self, agents: Sequence[str]) -> int:
         """Keep the windows of these agents' orphans open, until somebody decides.
@@ -202,7 +202,7 @@ class Undoing(Acting):
         For the start of a process that should have every undo of its agents. A window
         closes again once a process with its undo is there. Returns how many there are.
         """
-        return windows.hold_orphans(self.store, self.undos, agents)
+        return windows.hold_orphans(self.store, self._has_undo, agents)
 
     def agent_notices(self, thread: str) -> Sequence[AgentNotice]:
         """What the agent of a thread was not told yet, the oldest first."""
@@ -222,6 +222,14 @@ class Undoing(Acting):
             PolicyError: Its condition is no expression.
         """
         self.undos.add(spec)
+
+    @property
+    def _all(self) -> Sequence[Undoing]:
+        """Whose undos and tools are here."""
+        return (self,)
+
+    def _has_undo(self, tool: str, version: int) -> bool:
+        return any(one.undos.has(tool, version) for one in self._all)
 
     def _check_handler(self, entry: Entry) -> None:
         known = self.undos.get(entry.tool) is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from signoff.clock import monotonic
 from signoff.ports import Wakeup, Workforce
@@ -18,6 +18,7 @@ class Upkeep(Holding):
     """The use cases of whoever keeps things going: a loop, a worker, a server."""
 
     _tidy_from = 0.0
+    _beside: Sequence[Upkeep] = ()
 
     def run_due(self) -> int:
         """Do everything whose time has come, in any process. Returns how much.
@@ -28,8 +29,19 @@ class Upkeep(Holding):
 
     def next_due(self) -> int | None:
         """Microseconds until something has to be done; None while nothing waits."""
+        tools = {tool for one in self._all for tool in one.undos.tools}
+        ways = {way for one in self._all for way in one.holds.ways}
         with self.store.reading() as reading:
-            return reading.next_due(self.undos.tools, self.holds.ways)
+            return reading.next_due(tuple(tools), tuple(ways))
+
+    def join(self, other: Upkeep) -> None:
+        """Do what is due with the undos and tools of another one here, too.
+
+        For a process, such as a worker, that keeps things going for graphs whose own
+        `Signoff` has the policy, the undos and the tools.
+        """
+        if other is not self and other not in self._beside:
+            self._beside = (*self._beside, other)
 
     def sweep(self) -> Swept:
         """Remind, escalate and settle what is due; after a stop, catch up."""
@@ -94,7 +106,17 @@ class Upkeep(Holding):
     def _due_work(self) -> Sequence[Callable[[], int]]:
         """What `run_due` does, in order; each says how much there was."""
         own = self.wake_freed, self._swept, self.lose_turns, self._tidied
-        return (*own, *self._undo_work(), *self._held_work(), self._purged)
+        return (*own, *self._effect_work(), self._purged)
+
+    def _effect_work(self) -> Iterator[Callable[[], int]]:
+        # The others first: they have the tool of what this one could only ask about.
+        for one in reversed(self._all):
+            yield from one._undo_work()  # noqa: SLF001 - of the same class
+            yield from one._held_work()  # noqa: SLF001 - of the same class
+
+    @property
+    def _all(self) -> Sequence[Upkeep]:
+        return (self, *(one for one in self._beside if not one.store.closed))
 
     def _swept(self) -> int:
         return self.sweep().total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -98,23 +98,24 @@ def _hold(tx: Writing, entry: Entry, reason: str) -> bool:
 
 
 def orphans(
-    store: Store, undos: Undos, agents: Sequence[str] | None = None
+    store: Store, has: Callable[[str, int], bool], agents: Sequence[str] | None = None
 ) -> Sequence[Orphan]:
-    """What can still be undone, but by no undo that this process has."""
+    """What can still be undone, but by no undo (tool, version) that is here."""
     with store.reading() as reading:
         ways = reading.open_ways()
     return [
         way
         for way in ways
-        if (agents is None or way.agent in agents)
-        and not undos.has(way.tool, way.version)
+        if (agents is None or way.agent in agents) and not has(way.tool, way.version)
     ]
 
 
-def hold_orphans(store: Store, undos: Undos, agents: Sequence[str]) -> int:
+def hold_orphans(
+    store: Store, has: Callable[[str, int], bool], agents: Sequence[str]
+) -> int:
     """Keep the windows of orphans open until somebody decides. Returns how many."""
     held = 0
-    for way in orphans(store, undos, agents):
+    for way in orphans(store, has, agents):
         log.error(
             "no undo of %s version %d is registered: %d windows stay open",
             way.tool,
