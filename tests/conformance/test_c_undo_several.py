@@ -148,7 +148,7 @@ def test_undoing_a_thread_grows_linearly(database_url: str, world: World) -> Non
             so.store.engine, "before_cursor_execute", lambda *_: sent.append(1)
         )
         counts = []
-        for count in (50, 100, 200):
+        for count in (20, 40, 80):
             for number in range(count):
                 created(so, world, count * 10 + number, f"{count}-{number}")
             sent.clear()

@@ -92,7 +92,9 @@ MakeShop = Callable[..., Shop]
 
 
 @pytest.fixture
-def make_shop(database_url: str, tmp_path: Path) -> Iterator[MakeShop]:
+def make_shop(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MakeShop]:
     """Opens the shop of this test, on either database."""
     threads = database_url
     if database_url.startswith("sqlite"):
@@ -104,7 +106,9 @@ def make_shop(database_url: str, tmp_path: Path) -> Iterator[MakeShop]:
             stack.callback(so.close)
             saver = stack.enter_context(open_saver(threads, None))
             hold = str(tmp_path / "hold")
-            graph = shop.make(so, str(tmp_path / "effects"), hold, saver)
+            effects, amounts = str(tmp_path / "effects"), shop.amounts(rule)
+            monkeypatch.setenv(shop.EFFECTS, effects)
+            graph = shop.make(so, effects, hold, saver, amounts=amounts)
             return Shop(
                 url=database_url,
                 threads=threads,

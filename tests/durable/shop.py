@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -53,14 +53,35 @@ def opened(url: str, rule: str | None, clock: Clock | None = None) -> Signoff:
     so = Signoff(url, policy=policy, clock=clock, lease=LEASE.get(kind, "30s"))
     if kind == "reversible":
 
-        @so.undo("pay")
+        @so.undo("pay", fingerprint=lambda _effect: {"paid": _paid()})
         def refund(effect: Effect) -> None:
             note(os.environ[EFFECTS], did="refunded", amount=effect.args["amount"])
 
     return so
 
 
-def make(so: Signoff, effects: str, until: str | None, saver: Any = None) -> Any:  # noqa: ANN401 - a graph
+def _paid() -> int:
+    """What was paid and not refunded."""
+    file = Path(os.environ[EFFECTS])
+    lines = file.read_text().splitlines() if file.exists() else []
+    sign = {"paid": 1, "refunded": -1}
+    told = [json.loads(line) for line in lines]
+    return sum(sign.get(one["did"], 0) * one["amount"] for one in told)
+
+
+def amounts(rule: str | None) -> Sequence[int]:
+    """What the agent pays: where that can be undone, more than once."""
+    return (10, 20, 30) if (rule or "").startswith("reversible") else (10,)
+
+
+def make(
+    so: Signoff,
+    effects: str,
+    until: str | None,
+    saver: Any = None,  # noqa: ANN401 - any checkpointer
+    *,
+    amounts: Sequence[int] = (10,),
+) -> Any:  # noqa: ANN401 - a graph
     """The agent: it asks to pay 10 once, and is done when that is answered."""
 
     @tool
@@ -73,7 +94,8 @@ def make(so: Signoff, effects: str, until: str | None, saver: Any = None) -> Any
         note(effects, did="paid", amount=amount)
         return f"paid {amount}"
 
-    model = Scripted(turns=[turn(call("pay", "c1", amount=10))])
+    calls = [call("pay", f"c{n}", amount=one) for n, one in enumerate(amounts, 1)]
+    model = Scripted(turns=[turn(one) for one in calls])
     return with_create_agent(so, model, [pay], saver)
 
 
@@ -82,5 +104,6 @@ def graph() -> Any:  # noqa: ANN401 - a graph
     gate, pause = os.environ.get(GATE), Event()
     while gate is not None and not Path(gate).exists():
         pause.wait(0.005)
-    so = opened(os.environ[STORE], os.environ.get(RULE))
-    return make(so, os.environ[EFFECTS], os.environ.get(HOLD))
+    rule = os.environ.get(RULE)
+    so, until = opened(os.environ[STORE], rule), os.environ.get(HOLD)
+    return make(so, os.environ[EFFECTS], until, amounts=amounts(rule))

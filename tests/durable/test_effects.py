@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 
 from signoff import Signoff
+from signoff.client.waiting import followed
 from signoff.domain.journal import Entry, EntryState
 from tests.durable.conftest import MakeShop, Shop, StartWorker
 from tests.durable.shop import GO
@@ -112,12 +113,15 @@ def test_a_worker_has_the_undos_of_its_graph(
     shop: Shop, start_worker: StartWorker
 ) -> None:
     assert shop.runner.start(GO, thread_id="t1").finished
-    (entry,) = shop.so.journal(thread="t1")
+    assert [one["amount"] for one in shop.did("paid")] == [10, 20, 30]
     worker = start_worker().ready()
-    with closing(Signoff(shop.url)) as desk:
-        assert desk.undo_action(entry.id, by=MARIA).state is EntryState.UNDOING
-    ended = until_ended(shop, entry, EntryState.UNDO_UNVERIFIED)
-    assert [one["pid"] for one in shop.did("refunded")] == [worker.process.pid]
-    assert ended.held_open is None
+    with closing(Signoff(shop.url)) as desk:  # a server, a command: it has no undo
+        run = followed(lambda: desk.undo_thread("t1", by=MARIA), desk.entry)
+    assert (run.stopped_at, run.left) == (None, ())
+    refunded = shop.did("refunded")
+    assert [one["amount"] for one in refunded] == [30, 20, 10]
+    assert {one["pid"] for one in refunded} == {worker.process.pid}
+    states = {one.state for one in shop.so.journal(thread="t1")}
+    assert states == {EntryState.UNDONE}
     assert "stay open" not in worker.said
     assert shop.so.audit().holds

@@ -298,7 +298,7 @@ class Journal(Machine):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_invariants_of_undo_on_sqlite(sqlite_template: Path) -> None:
-    run_on_sqlite(Journal, sqlite_template, examples=80, steps=30)
+    run_on_sqlite(Journal, sqlite_template, examples=50, steps=35)
 
 
 @pytest.mark.row("I3", "I4", "I5", "I6", "I7", "I8")

@@ -6,7 +6,6 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from pwd import getpwnam
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from signoff.domain.errors import CannotCapture, NotApplied
 from signoff.undo.files import Files
+from tests.forked import processes
 from tests.support import wait_until
 from tests.undo.driving import Done, carry_out
 
@@ -306,7 +306,7 @@ def test_another_process_goes_on_after_a_kill(files: Files, root: Path) -> None:
         (root / "sub" / f"{number}.bin").write_bytes(os.urandom(2_000))
     was = tree(root)
     done = deleted(files, root, "sub")
-    killed = get_context("spawn").Process(target=take_back_alone, args=(done,))
+    killed = processes().Process(target=take_back_alone, args=(done,))
     killed.start()
     wait_until(lambda: len([*root.rglob("*.bin")]) > 20, "some files are back", 60)
     killed.kill()

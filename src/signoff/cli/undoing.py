@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from threading import Event
-from time import monotonic
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Final
 
 import typer
@@ -37,8 +36,6 @@ from signoff.domain.undo_plan import PlannedUndo, UndoPlan, UndoRun
 from signoff.domain.undoing import ABSENT, Change, Dependence
 from signoff.domain.ways_back import NEVER, label_of, time_left, way_back
 
-PATIENCE: Final = 10.0
-"""How long, in seconds, an undo that another process carries out is waited for."""
 _OPEN: Final = (
     EntryState.UNKNOWN,
     EntryState.HELD,
@@ -253,22 +250,15 @@ class _Wanted:
 
     def run(self, desk: Desk, *, reason: str, force: bool) -> UndoRun:
         """Undo it; what another process carries out is waited for."""
-        done = list[Entry]()
-        while True:
-            ended = self._once(desk, reason=reason, force=force)
-            done += ended.done
-            if ended.stopped_at is None:
-                return replace(ended, done=tuple(done))
-            now = _settled(desk, ended.stopped_at)
-            if now.state is not EntryState.UNDONE:
-                tried = now.undo_attempt > ended.stopped_at.undo_attempt
-                why = self._why(now) if tried else ended.why
-                return replace(ended, done=tuple(done), stopped_at=now, why=why)
-            done.append(now)
-            if ended.left == ():
-                return UndoRun(done=tuple(done))
+        from signoff.client.waiting import followed  # noqa: PLC0415 - HTTP costs time
 
-    def _once(self, desk: Desk, *, reason: str, force: bool) -> UndoRun:
+        ended = followed(partial(self._once, desk, reason, force=force), desk.entry)
+        at = ended.stopped_at
+        if self.entry and at and at.state is EntryState.DONE and at.diff:
+            raise UndoConflict(at.id, at.diff)
+        return ended
+
+    def _once(self, desk: Desk, reason: str, *, force: bool) -> UndoRun:
         if self.thread is not None:
             return desk.undo_thread(self.thread, reason=reason, force=force)
         if self.since is not None:
@@ -278,28 +268,12 @@ class _Wanted:
                 force=force,
                 only_dependents=self.only_dependents,
             )
+        from signoff.client.waiting import why_not  # noqa: PLC0415 - HTTP costs time
+
         ended = desk.undo_action(self.entry or "", reason=reason, force=force)
         if ended.state is EntryState.UNDONE:
             return UndoRun(done=(ended,))
-        return UndoRun(done=(), stopped_at=ended, why=self._why(ended))
-
-    def _why(self, entry: Entry) -> str:
-        """What an undo came to that took nothing back."""
-        if entry.state is not EntryState.DONE or not entry.diff:
-            return f"{entry.state.value}: {entry.undo_summary or 'it goes on'}"
-        conflict = UndoConflict(entry.id, entry.diff)
-        if self.entry is not None:
-            raise conflict
-        return str(conflict)
-
-
-def _settled(desk: Desk, entry: Entry) -> Entry:
-    """The entry once its undo has ended, or as it is after a while."""
-    now, until = desk.entry(entry.id), monotonic() + PATIENCE
-    while now.state is EntryState.UNDOING and monotonic() < until:
-        Event().wait(0.2)
-        now = desk.entry(entry.id)
-    return now
+        return UndoRun(done=(), stopped_at=ended, why=why_not(ended))
 
 
 def _stops(plan: UndoPlan) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from signoff.client import Client
+from signoff.client.waiting import followed
 from signoff.domain.errors import (
     AlreadyDecided,
     DigestMismatch,
@@ -210,11 +211,11 @@ class Desk:
         self.taken = None
         if taken.thread is not None:
             thread = taken.thread
-            self._ran(
+            self._followed(
                 lambda: self.client.undo_thread(thread, reason=reason, force=force)
             )
         elif several:
-            self._ran(
+            self._followed(
                 lambda: self.client.undo_since(
                     taken.entry or "", reason=reason, force=force, only_dependents=True
                 )
@@ -235,6 +236,9 @@ class Desk:
         """Cancel a held call before it has any effect."""
         if isinstance(entry_id, str):
             self._ran(lambda: self.client.cancel_held(entry_id))
+
+    def _followed(self, act: Callable[[], UndoRun]) -> None:
+        self._ran(lambda: followed(act, self.client.entry))
 
     def _ran(self, act: Callable[[], Entry | UndoRun]) -> None:
         ended = self._send(act)
