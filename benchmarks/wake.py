@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
@@ -268,9 +268,12 @@ def _with_worker(one: _Shop) -> dict[str, float]:
 
 def _resumes(database: str) -> dict[str, float]:
     """Alternately, one by one, in this process; only the resume is timed."""
-    with place(database) as here:
+    with (
+        place(database) as here,
+        closing(Signoff(here.url(), policy=[review("*")])) as so,
+    ):
         bare, prepare = _bare(here)
-        ours, ask, check = _ours(here)
+        ours, ask, check = _ours(here, so)
         for number in range(RESUMES):
             prepare(number)
             ask(number)
@@ -333,13 +336,12 @@ def _bare(here: Place) -> tuple[Numbered, Numbered]:
     return resume, prepare
 
 
-def _ours(here: Place) -> tuple[Numbered, Numbered, Callable[[], None]]:
+def _ours(here: Place, so: Signoff) -> tuple[Numbered, Numbered, Callable[[], None]]:
     @tool
     def pay(amount: int) -> str:
         """Pay an amount."""
         return f"paid {amount}"
 
-    so = Signoff(here.url(), policy=[review("*")])
     model = Scripted(turns=[turn(call("pay", "c1", amount=10))])
     graph = with_guard_tools(so, model, [pay], here.saver())
     runner = Runner(so, graph, agent="payer")

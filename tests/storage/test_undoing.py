@@ -390,8 +390,13 @@ def test_an_agent_is_told_once(store: SqlStore) -> None:
 
 def test_what_is_due_is_one_indexed_look_up(store: SqlStore) -> None:
     made = [
-        rows.entry_row(entry(n, state=DONE, undo_until=n, intent=f"i{n}"))
-        for n in range(3000)
+        rows.entry_row(entry(n, state=DONE, undo_until=until, intent=f"i{n}"))
+        for n, until in enumerate([*range(9), *range(10**17, 10**17 + 2991)])
+    ]
+    over = replace(entry(1, state=EntryState.FINAL), undo_until=1)
+    made += [
+        rows.entry_row(replace(over, id=f"ent_f{n}", action_id=f"act_f{n}"))
+        for n in range(9000)
     ]
     with store.engine.begin() as connection:
         connection.execute(t.entries.insert(), made)
@@ -412,10 +417,12 @@ def test_what_is_due_is_one_indexed_look_up(store: SqlStore) -> None:
 
     event.listen(store.engine, "before_cursor_execute", explain)
     with store.reading() as reading:
+        assert reading.any_effects()
         assert len(reading.closing(5)) == 5
         assert reading.undone_like("t", "i7") is None
         assert reading.entry("ent_7") is not None
-    assert len(plans) == 3
-    for plan, index in zip(plans, ("closing", "by_intent", "entries"), strict=True):
+    assert len(plans) == 4
+    used = ("closing", "closing", "by_intent", "entries")
+    for plan, index in zip(plans, used, strict=True):
         assert index in plan
         assert not re.search(r"SCAN entries(?! USING)|Seq Scan", plan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from signoff.clock import monotonic
 from signoff.ports import Wakeup, Workforce
@@ -106,13 +106,17 @@ class Upkeep(Holding):
     def _due_work(self) -> Sequence[Callable[[], int]]:
         """What `run_due` does, in order; each says how much there was."""
         own = self.wake_freed, self._swept, self.lose_turns, self._tidied
-        return (*own, *self._effect_work(), self._purged)
+        return (*own, self._effects_due, self._purged)
 
-    def _effect_work(self) -> Iterator[Callable[[], int]]:
+    def _effects_due(self) -> int:
         # The others first: they have the tool of what this one could only ask about.
-        for one in reversed(self._all):
-            yield from one._undo_work()  # noqa: SLF001 - of the same class
-            yield from one._held_work()  # noqa: SLF001 - of the same class
+        return sum(one._own_effects_due() for one in reversed(self._all))  # noqa: SLF001 - of the same class
+
+    def _own_effects_due(self) -> int:
+        with self.store.reading() as reading:
+            if not reading.any_effects():
+                return 0
+        return sum(work() for work in (*self._undo_work(), *self._held_work()))
 
     @property
     def _all(self) -> Sequence[Upkeep]:

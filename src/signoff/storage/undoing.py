@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Select,
+    TextClause,
     and_,
     bindparam,
     func,
@@ -17,10 +20,11 @@ from sqlalchemy import (
     text,
 )
 
-from signoff.domain.journal import Entry, EntryState, Way
+from signoff.domain.journal import Entry, EntryKind, EntryState, Way
 from signoff.domain.undoing import AgentNotice, Dependency, Orphan, window_of
 from signoff.storage import rows
 from signoff.storage import tables as t
+from signoff.storage.clocked import read_once
 from signoff.storage.entries import INSERTS
 from signoff.storage.holding import HoldsReading, HoldsWriting, due, of_ways
 
@@ -47,12 +51,44 @@ _LIKE: Final = (
 )
 
 
+@lru_cache(maxsize=16)
+def _anything(clock: str) -> Select[tuple[bool]]:
+    """Every look of a loop asks this, so it is made once."""
+    now = read_once(clock)
+    running = _E.state == EntryState.RUNNING.value, _E.lease_until <= now
+    looked_into = or_(_E.kind != EntryKind.PLAIN.value, _E.probe_at.is_not(None))
+    moments = [
+        # The least, and not whether there is one: that could be looked for row by row.
+        select(func.min(column)).where(text(where)).scalar_subquery() <= now
+        for where, column in (
+            (t.CLOSING, _E.undo_until),
+            (t.UNDOING, _E.undo_lease_until),
+            (t.PROBING, _E.probe_at),
+        )
+    ]
+    wanted: tuple[tuple[ColumnElement[bool] | TextClause, ...], ...] = (
+        (text("held_open IS NOT NULL"),),
+        (text(t.RELEASING),),
+        (text("state = 'prepared'"), _E.kind == EntryKind.HELD.value),
+        (*running, looked_into),
+    )
+    there = [select(_E.id).where(*where).limit(1).exists() for where in wanted]
+    return select(or_(*moments, *there))
+
+
 class UndosReading(HoldsReading):
     """What is to be done with windows, holds and undos."""
 
     def closing(self, limit: int) -> Sequence[Entry]:
         """Entries whose window has passed and that nothing holds open."""
         return self._found(due(t.CLOSING, _E.undo_until, self._clock_now(), limit))
+
+    def any_effects(self) -> bool:
+        """Whether anything is to be done about effects now; one statement.
+
+        Held calls and windows that something holds open always count.
+        """
+        return bool(self._connection.execute(_anything(self._clock)).scalar_one())
 
     def undos_due(self, tools: Sequence[str], limit: int) -> Sequence[Entry]:
         """Admitted undos of these tools that no live process works at."""

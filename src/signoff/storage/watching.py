@@ -12,7 +12,7 @@ from signoff.domain.errors import StorageUnavailable
 from signoff.ports import Watch
 from signoff.storage.engine import unavailable
 
-SQLITE_S: Final = 0.015
+SQLITE_S: Final = 0.03
 POSTGRESQL_S: Final = 0.25
 
 
