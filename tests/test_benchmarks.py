@@ -56,6 +56,14 @@ def of_agentdojo() -> Iterator[str]:
     yield f"{b['restored']} of {b['calls']} calls"
     yield f"{b['tasks_restored']} of {b['tasks']} tasks end"
     yield f"{b['ours_restored']} calls and {b['ours_tasks_restored']} tasks of attacks"
+    c = parts["c"]
+    yield f"{c['restored']} of {c['pairs']} pairs are restored"
+    yield f"{c['exact_but_for_numbers']} of these but for the numbers"
+    yield f"{c['refused']} are refused as conflicts"
+    yield f"in {c['own_call_had_failed']} the user's own call had failed already"
+    assert c["own_calls_lost"] == 0
+    yield f"No call of the user's was lost, of {c['own_calls']}"
+    yield f"{c['attacks_left']} attacks still succeed"
     without, ruled = parts["d"]["modes"].values()
     yield f"{ruled['solved']} of {ruled['tasks']} tasks are solved"
     yield f"{ruled['queued']} calls of {ruled['tasks_that_queue']} tasks are queued"

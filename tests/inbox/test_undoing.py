@@ -203,6 +203,10 @@ def test_did_this_happen_has_three_buttons(office: Office, world: World) -> None
     assert "has to be JSON" in texts(page)
     page.text_input(key=f"result_{lost[0]}").input('{"n": 1.0}').run()
     page.button(key=f"yes_{lost[0]}").click().run()
+    page.text_input(key=f"result_{lost[1]}").input("1").run()
+    page.button(key=f"no_{lost[1]}").click().run()
+    assert "only what happened returned something" in texts(page)
+    page.text_input(key=f"result_{lost[1]}").input("").run()
     page.button(key=f"no_{lost[1]}").click().run()
     page.button(key=f"again_{lost[2]}").click().run()
     assert list(page.exception) == []

@@ -214,12 +214,16 @@ def test_a_tool_that_did_nothing_leaves_nothing_to_revert(clone: Path) -> None:
     assert git(clone, "log", "--format=%s") == "First"
 
 
-def test_hooks_of_the_repository_do_not_run(clone: Path, tmp_path: Path) -> None:
+def test_hooks_and_a_monitor_do_not_run(clone: Path, tmp_path: Path) -> None:
     done = committed(clone, lambda: commit(clone, "Second", a="x"))
     for name in ("pre-commit", "post-commit", "post-checkout", "post-merge"):
         hook = clone / ".git" / "hooks" / name
         hook.write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\nexit 1\n")
         hook.chmod(0o755)
+    monitor = tmp_path / "monitor"
+    monitor.write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\n")
+    monitor.chmod(0o755)
+    git(clone, "config", "core.fsmonitor", str(monitor))
     done.take_back()
     assert not (tmp_path / "ran").exists()
 

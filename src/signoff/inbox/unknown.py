@@ -55,6 +55,9 @@ def _settle(
     except (ValueError, RecursionError):
         safe_text("Nothing was sent: what it returned has to be JSON, or left empty.")
         return
+    if typed.strip() and not happened:
+        safe_text("Nothing was sent: only what happened returned something.")
+        return
     again = happened is None
     desk.settle(entry.id, happened=happened, note=note, result=result, again=again)
     st.rerun()

@@ -27,7 +27,12 @@ REMAINS: Final = (
 )
 _TRAILER: Final = "Signoff-Undo"
 # An agent that writes to the repository could leave hooks there.
-_SAFE: Final = ("-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false")
+_SETTINGS: Final = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "commit.gpgSign=false",
+)
+_SAFE: Final = tuple(part for one in _SETTINGS for part in ("-c", one))
 _AUTHOR: Final = {
     f"GIT_{role}_{what}": value
     for role in ("AUTHOR", "COMMITTER")
