@@ -65,6 +65,7 @@ from signoff.langgraph._steps import (
     adrive,
     do,
     drive,
+    unparked,
 )
 from signoff.langgraph._wakes import drop_wakes
 from signoff.service import Approvals
@@ -101,12 +102,26 @@ class Guard:
     def run(self, request: ToolCallRequest, handler: Handler) -> Result:
         """Judge and run a call, from sync code."""
         call = read_call(request, self.context)
-        return drive(self.so, self.steps(call), handler)
+        ruling = self._glance(call)
+        if ruling is None or not self._runs_at_once(call, ruling):
+            return drive(self.so, self.steps(call, ruling), handler)
+        refused = self._recorded(call, ruling)
+        if refused is not None:
+            return refused
+        with unparked():
+            return handler(request)
 
     async def arun(self, request: ToolCallRequest, handler: AsyncHandler) -> Result:
         """Judge and run a call, from async code."""
         call = read_call(request, self.context)
-        return await adrive(self._aio, self.steps(call), handler)
+        ruling = self._glance(call)
+        if ruling is None or not self._runs_at_once(call, ruling):
+            return await adrive(self._aio, self.steps(call, ruling), handler)
+        refused = self._recorded(call, ruling)
+        if refused is not None:
+            return refused
+        with unparked():
+            return await handler(request)
 
     def rule(self, call: Call) -> Ruling:
         """The verdict of this guard's policy."""
@@ -130,14 +145,14 @@ class Guard:
         """The result of a call that people changed, with a note that they did."""
         return with_notice(result, words.edit_notice(request), call.call_id)
 
-    def steps(self, call: Call) -> Steps:
-        """What happens to a call, one step at a time."""
+    def steps(self, call: Call, ruling: Ruling | None = None) -> Steps:
+        """What happens to a call, one step at a time; the ruling, if it has one yet."""
         if isinstance(call.request.tool, OwnTool):
             own: Result = yield Run(call.request)
             return own
         try:
             yield from self._unpaused(call)
-            ruling = self.rule(call)
+            ruling = self.rule(call) if ruling is None else ruling
             needs = yield from self._needs(call, ruling)
             if needs == () and self._runs_at_once(call, ruling):
                 self.so.allowed(call.action, ruling)
@@ -155,6 +170,25 @@ class Guard:
             return (yield from self._judged(call, ruling))
         except PayloadRefused as error:
             return words.refused_message(call, str(error))
+
+    def _glance(self, call: Call) -> Ruling | None:
+        """The ruling on a call, from memory; None where more is looked at first.
+
+        Most calls are allowed ones, and to take those through the steps would cost as
+        much again.
+        """
+        so, own = self.so, isinstance(call.request.tool, OwnTool)
+        if own or so.holds.expected or so.known_pauses(call.action) != ():
+            return None
+        return self.rule(call)
+
+    def _recorded(self, call: Call, ruling: Ruling) -> ToolMessage | None:
+        """Record an allowed call; what the model is told if that is refused."""
+        try:
+            self.so.allowed(call.action, ruling)
+        except PayloadRefused as error:
+            return words.refused_message(call, str(error))
+        return None
 
     def _needs(
         self, call: Call, ruling: Ruling

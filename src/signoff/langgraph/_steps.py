@@ -77,7 +77,7 @@ def drive(  # noqa: C901 - one arm for each kind of step
                 if isinstance(step, Do):
                     answer = _call(getattr(so, step.name), step)
                 elif isinstance(step, Run):
-                    with _unparked():
+                    with unparked():
                         answer = handler(step.request)
                 elif isinstance(step, Wait):
                     threading.Event().wait(step.seconds)
@@ -106,7 +106,7 @@ async def adrive(  # noqa: C901 - one arm for each kind of step
                 if isinstance(step, Do):
                     answer = await _acall(getattr(so, step.name), step)
                 elif isinstance(step, Run):
-                    with _unparked():
+                    with unparked():
                         answer = await handler(step.request)
                 elif isinstance(step, Wait):
                     await anyio.sleep(step.seconds)
@@ -175,7 +175,7 @@ def parking() -> Iterator[Parked]:
 
 
 @contextmanager
-def _unparked() -> Iterator[None]:
+def unparked() -> Iterator[None]:
     """While a tool runs: an agent inside of it pauses by itself, not this node."""
     token = _PARKED.set(None)
     try:
