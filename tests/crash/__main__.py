@@ -7,6 +7,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +32,11 @@ def main() -> int:
         urls = (f"sqlite:///{folders[0] / 'signoff.db'}", server.url)
         seeds = (range(seed, seed + half), range(seed + half, seed + rounds))
         with ThreadPoolExecutor(2) as players:
-            scores = list(players.map(_play, folders, urls, seeds))
+            try:
+                scores = list(players.map(_play, folders, urls, seeds))
+            finally:  # a frozen one would be waited for without end
+                for child in active_children():
+                    child.kill()
     for folder, score in zip(folders, scores, strict=True):
         _tell(folder.name, score)
     print(f"\n{rounds} rounds in {clock.monotonic() - began:.0f} s, seed {seed}")
@@ -51,6 +56,7 @@ def _tell(name: str, score: Score) -> None:
     for step, times in steps_struck(score).items():
         print(f"  struck at {step}: {times}")
     print(f"  late effects, recorded as such: {score.late}")
+    print(f"  frozen with SQLite's only lock, and thawed at once: {score.locked}")
     for what in ("twice", "lost", "stuck", "breaks"):
         found = getattr(score, what)
         print(f"  {_WORDS[what]}: {len(found)}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing.context import ForkServerProcess
@@ -54,12 +56,16 @@ class Score:
     Attributes:
         late: How often a frozen process did its effect after a person had looked and
             said that it didn't happen; the ledger shows each as a late result.
+        locked: How often a process was frozen inside of a write to SQLite, which stops
+            every other writer: it thaws before the others go on. PostgreSQL ends such a
+            transaction by itself.
     """
 
     rounds: int = 0
     kills: Counter[str] = field(default_factory=Counter)
     survived: int = 0
     late: int = 0
+    locked: int = 0
     twice: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
@@ -165,6 +171,9 @@ class Round:
         if process.exitcode is None:
             self.frozen = process
             self.score.kills[f"freeze at {self.plan.point.step}"] += 1
+            if _is_locked(self.place.folder):
+                self.score.locked += 1
+                self._thaw()
         elif process.exitcode == -signal.SIGKILL:
             self.score.kills[self.plan.point.step] += 1
         elif process.exitcode != 0:
@@ -283,6 +292,17 @@ _ENDS: Final = {
     "reject": Status.REJECTED,
     "respond": Status.RESPONDED,
 }
+
+
+def _is_locked(folder: Path) -> bool:
+    """Whether a frozen process has SQLite's one lock: then nobody can write at all."""
+    for file in folder.glob("*.db"):
+        with closing(sqlite3.connect(file, timeout=1)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+    return False
 
 
 def _is_stopped(pid: int | None) -> bool:

@@ -37,7 +37,34 @@ def test_the_clock_is_read_once_and_not_for_every_row(
     assert "Output:" in clocked[0], plans[0]
 
 
-def plans_of(store: SqlStore, ask: Callable[[Reading], object]) -> list[list[str]]:
+SOUGHT: dict[str, tuple[Callable[[Reading], object], tuple[str, ...]]] = {
+    "deadlines": (lambda reading: reading.due(5), ("requests_due",)),
+    "windows": (lambda reading: reading.closing(5), ("entries_closing",)),
+    "open windows": (lambda reading: reading.open_windows(5), ("entries_closing",)),
+    "orphans": (lambda reading: reading.open_ways(), ("entries_closing",)),
+    "any effect": (lambda reading: reading.any_effects(), ("entries_closing",)),
+    "next": (lambda reading: reading.next_due(), ("requests_due", "entries_closing")),
+}
+
+
+@pytest.mark.parametrize("name", SOUGHT)
+def test_sqlite_seeks_it_in_its_own_index_without_statistics(
+    sqlite_url: str, name: str
+) -> None:
+    """It would read every row of that state: all that waits, all that was done."""
+    store, (ask, indexes) = open_store(sqlite_url), SOUGHT[name]
+    plans = plans_of(store, ask, "EXPLAIN QUERY PLAN")
+    store.close()
+    lines = [line for plan in plans for line in plan]
+    for index in indexes:
+        assert any(index in line for line in lines), lines
+    assert not any("requests_by_" in line for line in lines), lines
+    assert not any("SCAN entries" in line for line in lines), lines
+
+
+def plans_of(
+    store: SqlStore, ask: Callable[[Reading], object], how: str = "EXPLAIN VERBOSE"
+) -> list[list[str]]:
     """The plan of each statement that is really sent, line by line."""
     plans: list[list[str]] = []
 
@@ -45,8 +72,8 @@ def plans_of(store: SqlStore, ask: Callable[[Reading], object]) -> list[list[str
         _, statement, values, *_ = sent
         if statement.startswith("EXPLAIN"):
             return
-        found = connection.exec_driver_sql(f"EXPLAIN VERBOSE {statement}", values)
-        plans.append([row[0] for row in found])
+        found = connection.exec_driver_sql(f"{how} {statement}", values)
+        plans.append([str(row[-1]) for row in found])
 
     event.listen(store.engine, "before_cursor_execute", explain)
     with store.reading() as reading:

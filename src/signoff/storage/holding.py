@@ -215,9 +215,11 @@ def due(
     where: str, column: ColumnElement[Any], now: ColumnElement[int], limit: int
 ) -> Select[Any]:
     """The rows whose moment has passed, the oldest first."""
-    return (
-        select(t.entries)
-        .where(text(where), column <= now)
-        .order_by(column, _E.id)
-        .limit(limit)
-    )
+    found = among(select(t.entries), where).where(column <= now)
+    return found.order_by(column, _E.id).limit(limit)
+
+
+def among(statement: Select[Any], where: str) -> Select[Any]:
+    """Only the rows of a partial index, sought in it."""
+    found, hint = statement.where(text(where)), t.SEEK.get(where)
+    return found if hint is None else found.with_hint(t.entries, hint, "sqlite")

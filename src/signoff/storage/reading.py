@@ -253,7 +253,8 @@ class SqlReading(
         found = (
             select(columns.due_at, columns.id)
             # Spelled out: a parameter would hide the partial index from the planner.
-            .where(text("status = 'pending' AND frozen_at IS NULL"))
+            .where(text(t.DUE))
+            .with_hint(t.requests, t.SEEK[t.DUE], "sqlite")
             .where(
                 columns.due_at <= self._clock_now(),
                 tuple_(columns.due_at, columns.id) > tuple_(*map(literal, after)),

@@ -128,10 +128,8 @@ class TurnsReading(Clocked):
     def next_due(
         self, tools: Sequence[str] = (), held: Sequence[Way] = ()
     ) -> int | None:
-        deadline = select(func.min(t.requests.c.due_at)).where(
-            # Spelled out: a parameter would hide the partial index from the planner.
-            text("status = 'pending' AND frozen_at IS NULL")
-        )
+        deadline = select(func.min(t.requests.c.due_at)).where(text(t.DUE))
+        deadline = deadline.with_hint(t.requests, t.SEEK[t.DUE], "sqlite")
         now = self._clock_now()
         retry = select(func.min(t.wakeups.c.due_at)).where(t.wakeups.c.due_at > now)
         found = select(deadline.scalar_subquery(), retry.scalar_subquery(), now)

@@ -26,7 +26,7 @@ from signoff.storage import rows
 from signoff.storage import tables as t
 from signoff.storage.clocked import read_once
 from signoff.storage.entries import INSERTS
-from signoff.storage.holding import HoldsReading, HoldsWriting, due, of_ways
+from signoff.storage.holding import HoldsReading, HoldsWriting, among, due, of_ways
 
 _E: Final = t.entries.c
 _AFTER: Final = (
@@ -59,7 +59,7 @@ def _anything(clock: str) -> Select[tuple[bool]]:
     looked_into = or_(_E.kind != EntryKind.PLAIN.value, _E.probe_at.is_not(None))
     moments = [
         # The least, and not whether there is one: that could be looked for row by row.
-        select(func.min(column)).where(text(where)).scalar_subquery() <= now
+        among(select(func.min(column)), where).scalar_subquery() <= now
         for where, column in (
             (t.CLOSING, _E.undo_until),
             (t.UNDOING, _E.undo_lease_until),
@@ -109,9 +109,8 @@ class UndosReading(HoldsReading):
 
     def open_windows(self, limit: int) -> Sequence[Entry]:
         """Entries that can still be undone, those that close first at first."""
-        found = select(t.entries).where(
-            text(t.CLOSING), _E.undo_until > self._clock_now()
-        )
+        found = among(select(t.entries), t.CLOSING)
+        found = found.where(_E.undo_until > self._clock_now())
         return self._found(found.order_by(_E.undo_until, _E.id).limit(limit))
 
     def untold(self, entry_id: str) -> bool:
@@ -136,8 +135,8 @@ class UndosReading(HoldsReading):
         """The tools and versions that can still be undone, and how often."""
         columns = _E.agent, _E.tool, func.coalesce(_E.undo_version, 1)
         found = (
-            select(*columns, func.count())
-            .where(text(t.CLOSING), _E.undo_until > self._clock_now())
+            among(select(*columns, func.count()), t.CLOSING)
+            .where(_E.undo_until > self._clock_now())
             .group_by(*columns)
             .order_by(_E.tool)
         )
@@ -148,8 +147,7 @@ class UndosReading(HoldsReading):
 
     def entries_of_way(self, way: Orphan) -> Sequence[Entry]:
         """The open windows of a tool and version."""
-        found = select(t.entries).where(
-            text(t.CLOSING),
+        found = among(select(t.entries), t.CLOSING).where(
             _E.undo_until > self._clock_now(),
             _E.tool == way.tool,
             func.coalesce(_E.undo_version, 1) == way.version,
@@ -208,7 +206,7 @@ class UndosReading(HoldsReading):
         """
         mine, timed = _E.tool.in_(tools), (_E.held_open.is_(None), of_ways(held))
         moments = [
-            select(func.min(column)).where(text(where), *more).scalar_subquery()
+            among(select(func.min(column)), where).where(*more).scalar_subquery()
             for where, column, more in (
                 (t.CLOSING, _E.undo_until, ()),
                 (t.RELEASING, _E.commit_at, timed),
