@@ -20,7 +20,7 @@ from signoff.ports import Store
 
 log: Final = logging.getLogger("signoff")
 
-EVERY_S: Final = 0.45
+EVERY_S: Final = 0.3
 FRESH_S: Final = 1.0
 
 
