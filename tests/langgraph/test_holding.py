@@ -1,6 +1,7 @@
 """Held calls in a real agent: queued, run, cancelled, and the agent learns of it."""
 
 import asyncio
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -10,11 +11,11 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, tool
 from langgraph.prebuilt import InjectedState
 
-from signoff import Approve, Reject, allow, deny, hold, review
+from signoff import Approve, Reject, Signoff, allow, deny, hold, review
 from signoff.domain.journal import Entry, EntryKind, EntryState
-from signoff.langgraph import cancel_held, idempotency_key
+from signoff.langgraph import Runner, cancel_held, idempotency_key
 from signoff.testing import MovableClock
-from tests.langgraph.agents import MARIA, Bench, call, turn
+from tests.langgraph.agents import MARIA, SYNC, Bench, call, turn
 from tests.langgraph.conftest import MakeBench
 
 
@@ -138,6 +139,25 @@ async def test_a_person_sends_it_now(bench: MakeBench) -> None:
     await agent.start()
     sent = await agent.so.aio.release(held(agent).id, by=MARIA)
     assert (sent.state, post.sent) == (EntryState.DONE, ["eve"])
+    assert agent.so.audit().holds
+
+
+@SYNC
+async def test_a_store_without_policy_runs_it_through_the_agents_own(
+    bench: MakeBench, clock: MovableClock, database_url: str
+) -> None:
+    """As `signoff worker` does: what it opens knows neither the rules nor the tools."""
+    agent, post = await with_post(bench, turn(SEND), clock=clock)
+    await agent.start()
+    with closing(Signoff(database_url, clock=clock)) as bare:
+        assert len(bare.stranded()) == 1
+        Runner(bare, agent.graph, agent="payer")
+        assert bare.stranded() == []
+        clock.advance("11m")
+        while bare.run_due():
+            pass
+        assert bare.pending().requests == ()
+    assert (held(agent).state, post.sent) == (EntryState.DONE, ["eve"])
     assert agent.so.audit().holds
 
 
