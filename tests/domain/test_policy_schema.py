@@ -156,6 +156,8 @@ def test_a_damaged_file_is_read_or_named(data: st.DataObject) -> None:
     st.lists(RULES, max_size=3),
     st.dictionaries(st.sampled_from(WORDS), VALUES, max_size=2),
 )
+@example([], {"any_of": [{"after": "1h", "to": ["x"]}]})
+@example([], {"any_of": [{"approvals": 0}]})
 def test_reader_and_schema_agree(
     rules: list[dict[str, Any]], defaults: dict[str, Any]
 ) -> None:

@@ -55,6 +55,8 @@ TYPES: Final[Mapping[str, tuple[type, str]]] = {
 _TABLES: Final = frozenset({"any_of", "ladder"})
 
 _PLAIN_ENGLISH: Final = ("name", "reason", "record", "when")
+_INSIDE: Final = {"any_of": ("approvals", "reviewers")}
+"""Keywords that are also words inside of a value: an error about them is about it."""
 
 # The channels, and where links lead, are read by `signoff.notify`.
 ON_TOP: Final = (
@@ -151,7 +153,7 @@ class _Reader:
             self._made(make, {"tools": ["*"], **beside, key: value}, (key,), start)
         except PolicyError as error:
             others = {k for m in MAKERS.values() for k in keywords(m)}
-            others -= {key, *_PLAIN_ENGLISH}
+            others -= {key, *_PLAIN_ENGLISH, *_INSIDE.get(key, ())}
             told = re.sub(r"'[^']*'", "", error.problem)
             # It may lack a companion that each rule brings along.
             if not any(re.search(rf"\b{k}\b", told) for k in others):
