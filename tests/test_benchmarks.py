@@ -116,6 +116,13 @@ def test_the_page_has_the_figures_of_the_results(figures: str) -> None:
     assert figures in " ".join(PAGE.split())
 
 
+def test_the_readme_has_the_figure_of_the_results() -> None:
+    c = result("agentdojo")["parts"]["c"]
+    assert c["own_calls_lost"] == 0
+    told = f"{c['restored']} of {c['pairs']} restored, nothing of the user's lost"
+    assert told in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_page_says_which_part_of_agentdojo_was_not_measured() -> None:
     measured = result("agentdojo")["parts"]
     told = {part: f"make agentdojo ARGS={part}` does" in PAGE for part in PARTS}

@@ -12,7 +12,17 @@ from threading import Event, Semaphore
 
 import pytest
 
-from signoff import Approve, Policy, Principal, Reject, Rule, Signoff, hold, review
+from signoff import (
+    Approve,
+    Policy,
+    Principal,
+    Reject,
+    Request,
+    Rule,
+    Signoff,
+    hold,
+    review,
+)
 from signoff.clock import Clock
 from signoff.domain.errors import (
     EntryNotFound,
@@ -93,6 +103,15 @@ def parked(so: Signoff, number: int = 1) -> Entry:
 def due(so: Signoff) -> None:
     while so.run_due():
         pass
+
+
+@contextmanager
+def asked_late(url: str, world: World) -> Iterator[tuple[Signoff, Request]]:
+    """Three hours later people are asked about what was to be sent long ago."""
+    with office(url, world, ahead=timedelta(hours=3)) as later:
+        due(later)
+        (request,) = later.thread("t1")
+        yield later, request
 
 
 @pytest.mark.row("C6")
@@ -359,9 +378,7 @@ def test_what_people_refused_is_not_sent_by_anybody(
     so: Signoff, world: World, database_url: str
 ) -> None:
     entry = parked(so)
-    with office(database_url, world, ahead=timedelta(hours=3)) as later:
-        due(later)
-        (request,) = later.thread("t1")
+    with asked_late(database_url, world) as (later, request):
         later.decide(request.id, Reject(reason="no"), by=BOB, digest=request.digest)
         later.release(entry.id, by=ANN)  # before anybody has acted on the refusal
         ended = later.entry(entry.id)
@@ -373,9 +390,7 @@ def test_what_people_refused_is_asked_about_when_the_agent_tries_again(
     so: Signoff, world: World, database_url: str
 ) -> None:
     parked(so)
-    with office(database_url, world, ahead=timedelta(hours=3)) as later:
-        due(later)
-        (request,) = later.thread("t1")
+    with asked_late(database_url, world) as (later, request):
         later.decide(request.id, Reject(reason="no"), by=BOB, digest=request.digest)
         due(later)
         again = later.propose(action("send", 2, to="p1"), Asked())
@@ -387,9 +402,7 @@ def test_an_approval_of_something_else_is_asked_for_anew(
     so: Signoff, world: World, database_url: str
 ) -> None:
     entry = parked(so)
-    with office(database_url, world, ahead=timedelta(hours=3)) as later:
-        due(later)
-        (request,) = later.thread("t1")
+    with asked_late(database_url, world) as (later, request):
         later.decide(request.id, Approve(), by=BOB, digest=request.digest)
         forged = t.requests.update().where(t.requests.c.id == request.id)
         assert isinstance(later.store, SqlStore)

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
+from threading import current_thread
 from typing import Any
 
 import pytest
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
+from sqlalchemy import event
 
 from signoff import Signoff, review
 from signoff.domain.errors import TurnLost
@@ -21,6 +23,7 @@ from signoff.domain.journal import EntryState
 from signoff.langgraph import Runner
 from signoff.langgraph._fenced import FencedSaver
 from signoff.service.turns import GRACE, HEARTBEAT, Turns
+from signoff.storage import SqlStore
 from signoff.testing import MovableClock
 from tests.durable.conftest import MakeShop, Shop
 from tests.forked import processes
@@ -249,3 +252,23 @@ def test_a_fork_of_an_executed_call_under_turns_does_not_run_it_again(
     before = next(one for one in history if one.next == ("tools",))
     shop.runner.graph.invoke(None, before.config)
     assert len(shop.did("paid")) == 1
+
+
+def test_a_resume_is_four_commits(shop: Shop) -> None:
+    """The turn, the claim, the result, the wake-up that is over; docs/benchmarks.md.
+
+    On PostgreSQL the first and the last are statements that commit by themselves.
+    """
+    shop.approve(shop.ask())
+    assert isinstance(shop.so.store, SqlStore)
+    commits = list[str]()
+
+    def note(_: object) -> None:
+        commits.append(current_thread().name)
+
+    event.listen(shop.so.store.engine, "commit", note)
+    assert shop.runner.wake("t1")
+    event.remove(shop.so.store.engine, "commit", note)
+    own = [name for name in commits if not name.startswith("signoff-")]
+    assert len(own) == (4 if shop.url.startswith("sqlite") else 2)
+    assert shop.finished("t1")

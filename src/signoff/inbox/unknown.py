@@ -56,7 +56,10 @@ def _settle(
         safe_text("Nothing was sent: what it returned has to be JSON, or left empty.")
         return
     if typed.strip() and not happened:
-        safe_text("Nothing was sent: only what happened returned something.")
+        safe_text(
+            "Nothing was sent: only what happened returned something. "
+            'Empty that field, or choose "It happened".'
+        )
         return
     again = happened is None
     desk.settle(entry.id, happened=happened, note=note, result=result, again=again)
