@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signoff import Action, Context
-from signoff.domain.actions import canonical, check_exact, check_texts, digest, sha256
+from signoff.domain.actions import canonical, check_texts, digest, exact_copy, sha256
 from signoff.domain.errors import PayloadRefused
 
 NAN, INF = float("nan"), float("inf")
@@ -60,7 +60,7 @@ def test_bytes_are_those_of_rfc_8785(value: object, expected: bytes) -> None:
 def test_what_is_not_exact_json_is_refused(
     args: Mapping[str, Any], path: str | None, reason: str
 ) -> None:
-    for look in (canonical, check_exact):
+    for look in (canonical, exact_copy):
         with pytest.raises(PayloadRefused) as refused:
             look(args, at="args")
         assert reason in refused.value.reason
@@ -120,12 +120,32 @@ any_values = st.recursive(
 def test_the_quick_look_refuses_exactly_what_the_hash_refuses(value: object) -> None:
     def why(look: Callable[..., object]) -> str | None:
         try:
-            look(value)
+            look({"value": value})
         except PayloadRefused as refused:
             return str(refused)
         return None
 
-    assert why(check_exact) == why(canonical)
+    assert why(exact_copy) == why(canonical)
+
+
+@given(st.dictionaries(st.text(max_size=5), json_values))
+def test_a_copy_is_exact_and_shares_nothing(value: dict[str, Any]) -> None:
+    copied, before = exact_copy(value), canonical(value)
+    assert canonical(copied) == before
+    _spoil(copied)
+    assert canonical(value) == before
+
+
+def _spoil(value: object) -> None:
+    """Change every list and every mapping in it, the innermost first."""
+    if isinstance(value, list):
+        for item in value:
+            _spoil(item)
+        value.append("spoilt")
+    elif isinstance(value, dict):
+        for item in value.values():
+            _spoil(item)
+        value["spoilt"] = True
 
 
 @given(json_values, json_values)

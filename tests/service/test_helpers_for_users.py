@@ -67,6 +67,7 @@ def test_what_a_reviewer_may_not_say_fails_the_test(open_signoff: Opener) -> Non
         wait_until(lambda: not reviewer.busy, "it fails")
 
 
+@pytest.mark.slow
 def test_the_fixture(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["signoff.testing.plugin"]')
     (tmp_path / "test_app.py").write_text("""

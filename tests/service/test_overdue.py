@@ -149,6 +149,7 @@ def test_a_wrong_clock_of_the_process_changes_nothing(
 
 
 @pytest.mark.row("C14", "C21")
+@pytest.mark.slow
 def test_a_new_process_catches_up_when_it_starts(
     open_signoff: Opener, clock: MovableClock, database_url: str
 ) -> None:

@@ -76,6 +76,7 @@ def test_two_files_each_have_their_own_past(
     ]
 
 
+@pytest.mark.slow
 def test_eight_processes_that_load_it_at_once_record_it_once(
     so: Signoff, database_url: str, tmp_path: Path
 ) -> None:

@@ -154,6 +154,7 @@ print(json.dumps({"told": told, "begun": begun}), flush=True)
 
 
 @pytest.mark.row("A3", "A4", "B4", "I4")
+@pytest.mark.slow
 def test_four_processes_decide_and_begin_the_same_requests(
     so: Signoff, database_url: str
 ) -> None:

@@ -109,6 +109,7 @@ for n in range(700):
 
 
 @pytest.mark.parametrize("how", ["keep", "forget"])
+@pytest.mark.slow
 def test_an_exit_writes_the_rest(so: Signoff, database_url: str, how: str) -> None:
     done = run_python(AT_EXIT, database_url, how)
     assert (done.returncode, done.stderr) == (0, "")
@@ -151,6 +152,7 @@ so.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.slow
 def test_a_fork_shares_no_connection_and_writes_nothing_twice(
     so: Signoff, database_url: str
 ) -> None:

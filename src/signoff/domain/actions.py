@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -103,14 +104,20 @@ def digest(shown: Mapping[str, object]) -> str:
     return sha256(canonical(shown, at="request"))
 
 
-def check_exact(value: object, *, at: str = "value") -> None:
-    """Refuse what `canonical` refuses, at a fraction of its cost for plain values.
+def exact_copy(value: Mapping[str, Any], *, at: str = "value") -> dict[str, Any]:
+    """A copy that shares nothing; refuses what `canonical` refuses.
+
+    For plain values it costs a fraction of what `canonical` does.
 
     Raises:
         PayloadRefused: As `canonical` does.
     """
-    if not _is_plain(value, _PLAIN_DEPTH):
+    try:
+        return _copy_dict(value, _PLAIN_DEPTH)
+    except _NotPlainError:
         canonical(value, at=at)
+    copied: dict[str, Any] = json.loads(json.dumps(value))
+    return copied
 
 
 def check_texts(texts: Mapping[str, str | None]) -> None:
@@ -119,6 +126,9 @@ def check_texts(texts: Mapping[str, str | None]) -> None:
     Raises:
         PayloadRefused: For a NUL character or half of a surrogate pair.
     """
+    known = "".join(filter(None, texts.values()))
+    if known.isascii() and "\0" not in known:
+        return
     for name, text in texts.items():
         if text is None:
             continue
@@ -128,24 +138,35 @@ def check_texts(texts: Mapping[str, str | None]) -> None:
             raise PayloadRefused(name, reason)
 
 
-def _is_plain(value: Any, depth: int) -> bool:  # noqa: ANN401 - that is the question
-    """Whether it is exact JSON at a glance; False says nothing."""
-    kind = type(value)
-    if kind in _PLAIN:
-        return _PLAIN[kind](value)
-    if depth == 0:
-        return False
-    if kind is dict:
-        return all(map(_is_text, value)) and _are_plain(value.values(), depth - 1)
-    return kind is list and _are_plain(value, depth - 1)
+class _NotPlainError(Exception):
+    """It isn't exact JSON at a glance, which says nothing."""
 
 
-def _is_text(key: object) -> bool:
-    return type(key) is str and key.isascii()
+def _copy_dict(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    if type(value) is not dict or depth == 0:
+        raise _NotPlainError
+    copied = {}
+    # No call for a scalar: most arguments are some, and every allowed call comes here.
+    for key, item in value.items():
+        if type(key) is not str or not key.isascii():
+            raise _NotPlainError
+        plain = _PLAIN.get(type(item))
+        if plain is None:
+            copied[key] = _copy_nested(item, depth - 1)
+        elif plain(item):
+            copied[key] = item
+        else:
+            raise _NotPlainError
+    return copied
 
 
-def _are_plain(values: Iterable[Any], depth: int) -> bool:
-    return all([_is_plain(value, depth) for value in values])  # noqa: C419 - a list is faster
+def _copy_nested(value: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON
+    plain = _PLAIN.get(type(value))
+    if plain is not None and plain(value):
+        return value
+    if type(value) is not list or depth == 0:
+        return _copy_dict(value, depth)
+    return [_copy_nested(item, depth - 1) for item in value]
 
 
 def _refusal(value: object, at: str) -> PayloadRefused:

@@ -40,6 +40,7 @@ class _Compiled:
     rule: Rule
     names: re.Pattern[str]
     predicate: Predicate | None
+    ruling: Ruling
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +68,11 @@ class Policy:
                     f"A policy is a list of rules such as review('send_email'), "
                     f"not {rule!r}."
                 )
-        compiled = tuple(_compile(rule) for rule in rules)
         described = canonical([rule.describe() for rule in rules], at="policy")
         set_once = object.__setattr__
         set_once(self, "rules", rules)
         set_once(self, "version", sha256(described)[:16])
+        compiled = tuple(_compile(rule, self.version) for rule in rules)
         # Bounded: the names come from a model, which may invent any number of them.
         set_once(
             self,
@@ -106,10 +107,7 @@ class Policy:
             except Exception as error:  # noqa: BLE001 - all means ask
                 return self._ask_because(candidate.rule, explain(error, action.args))
             if matches:
-                rule = candidate.rule
-                return Ruling(
-                    verdict=rule.verdict, rule=rule, policy_version=self.version
-                )
+                return candidate.ruling  # type: ignore[no-any-return]
         return Ruling(verdict=Verdict.REVIEW, rule=NO_RULE, policy_version=self.version)
 
     def unmatched(self, tools: Iterable[str]) -> tuple[Rule, ...]:
@@ -134,10 +132,11 @@ class Policy:
         )
 
 
-def _compile(rule: Rule) -> _Compiled:
+def _compile(rule: Rule, version: str) -> _Compiled:
     names = re.compile("|".join(fnmatch.translate(glob) for glob in rule.tools))
     predicate = None if rule.when is None else compile_condition(rule.when)
-    return _Compiled(rule, names, predicate)
+    ruling = Ruling(verdict=rule.verdict, rule=rule, policy_version=version)
+    return _Compiled(rule, names, predicate, ruling)
 
 
 NO_RULE: Final = Rule(verdict=Verdict.REVIEW, tools=("*",), name="no rule matched")

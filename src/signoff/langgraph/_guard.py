@@ -61,11 +61,11 @@ from signoff.langgraph._steps import (
     Pause,
     Run,
     Steps,
+    Unparked,
     Wait,
     adrive,
     do,
     drive,
-    unparked,
 )
 from signoff.langgraph._wakes import drop_wakes
 from signoff.service import Approvals
@@ -108,7 +108,7 @@ class Guard:
         refused = self._recorded(call, ruling)
         if refused is not None:
             return refused
-        with unparked():
+        with Unparked():
             return handler(request)
 
     async def arun(self, request: ToolCallRequest, handler: AsyncHandler) -> Result:
@@ -120,7 +120,7 @@ class Guard:
         refused = self._recorded(call, ruling)
         if refused is not None:
             return refused
-        with unparked():
+        with Unparked():
             return await handler(request)
 
     def rule(self, call: Call) -> Ruling:
@@ -280,7 +280,7 @@ class Guard:
     def _runs_at_once(self, call: Call, ruling: Ruling) -> bool:
         if ruling.verdict is not Verdict.ALLOW or call.resuming:
             return False
-        if call.action.tool in self.so.undos.tools:
+        if self.so.undos.get(call.action.tool) is not None:
             return False  # people may have taken the same back: then it asks
         return not self.replays or self._alone(call)
 

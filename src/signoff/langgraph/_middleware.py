@@ -102,6 +102,7 @@ class SignoffMiddleware(AgentMiddleware[Any, Any, Any]):
     ) -> None:
         super().__init__()
         self.so = so
+        self._has_conditions = interrupt_on is not None
         payload = {"per_call": words.approval_payload, "batched": words.batched_payload}
         if interrupt_mode not in payload:
             known = " or ".join(map(repr, payload))
@@ -127,6 +128,8 @@ class SignoffMiddleware(AgentMiddleware[Any, Any, Any]):
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Result]
     ) -> Result:
         """Judge, hold and run one tool call."""
+        if not self._has_conditions:
+            return self.guard.run(request, handler)
         with asking_about(request):
             return self.guard.run(request, handler)
 
@@ -136,6 +139,8 @@ class SignoffMiddleware(AgentMiddleware[Any, Any, Any]):
         handler: Callable[[ToolCallRequest], Awaitable[Result]],
     ) -> Result:
         """Judge, hold and run one tool call, from async code."""
+        if not self._has_conditions:
+            return await self.guard.arun(request, handler)
         with asking_about(request):
             return await self.guard.arun(request, handler)
 

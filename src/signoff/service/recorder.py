@@ -6,17 +6,16 @@ A crash loses what was allowed in the last `DELAY_S` seconds before it, never mo
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-from signoff.domain.actions import Action, check_exact
+from signoff.domain.actions import Action, exact_copy
 from signoff.domain.errors import WorldError
 from signoff.domain.policy import Ruling
 from signoff.ports import Ruled, Store
@@ -30,15 +29,14 @@ BATCH: Final = 500
 LONGEST_PAUSE_S: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Allowed:
+class _Allowed(NamedTuple):
     action: Action
-    args: str
+    args: Mapping[str, Any]
     ruling: Ruling
 
     def copied(self) -> Action:
         """The action with the arguments that it had when it was allowed."""
-        return replace(self.action, args=json.loads(self.args))
+        return replace(self.action, args=self.args)
 
 
 class Recorder:
@@ -63,15 +61,14 @@ class Recorder:
         if self._process != os.getpid():
             self._begin_anew()
         check_action(action)
-        check_exact(action.args, at="args")
-        text = json.dumps(action.args)
+        args = exact_copy(action.args, at="args")
         if len(self._queue) >= LIMIT:
             self.flush()
-        self._queue.append(_Allowed(action, text, ruling))
+        self._queue.append(_Allowed(action, args, ruling))
         if self._stopped.is_set():
             self.flush()
             return
-        if self._thread is None or not self._thread.is_alive():
+        if self._thread is None:
             self._start()
         if not self._filled.is_set():
             self._filled.set()
@@ -118,6 +115,12 @@ class Recorder:
                 self._thread.start()
 
     def _run(self) -> None:
+        try:
+            self._write_until_stopped()
+        finally:
+            self._thread = None  # whoever adds next starts another
+
+    def _write_until_stopped(self) -> None:
         pause = DELAY_S
         while not self._stopped.is_set():
             self._filled.wait()
