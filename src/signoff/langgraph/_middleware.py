@@ -79,6 +79,8 @@ class SignoffMiddleware(AgentMiddleware[Any, Any, Any]):
         ValueError: A tool's configuration offers no decision, or there is no such mode.
     """
 
+    _has_conditions: bool = True
+
     def __new__(cls, *_: Any, **named: Any) -> Self:  # noqa: ANN401 - those of __init__
         """A resume that decides is a class of its own, chosen by `resume_as`."""
         if cls is not SignoffMiddleware or named.get("resume_as") is None:
