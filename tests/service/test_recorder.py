@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
@@ -170,10 +171,13 @@ class Faulty:
         self._store = store
         self.up = Event()
         self.tries = 0
+        self.breaks = False
 
     @contextmanager
     def writing(self, thread: str) -> Iterator[Writing]:
         self.tries += 1
+        if self.breaks:
+            raise LookupError("nobody foresaw this")
         if not self.up.is_set():
             raise StorageUnavailable("sqlite:///x", "it is away")
         with self._store.writing(thread) as tx:
@@ -222,6 +226,24 @@ def test_while_the_database_is_away_nothing_is_lost(
         made.flush()
     faulty.up.set()
     wait_until(lambda: recorded(so) == 3, "it is written once the database is back")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_died_is_replaced_by_the_next_call(
+    so: Signoff, faulty: Faulty, queue: tuple[recorder.Recorder, Make]
+) -> None:
+    before, (_, add) = set(threading.enumerate()), queue
+
+    def died() -> bool:
+        return faulty.tries == 1 and set(threading.enumerate()) <= before
+
+    faulty.breaks = True
+    add(1)
+    wait_until(died, "it dies")
+    faulty.breaks = False
+    faulty.up.set()
+    add(2)
+    wait_until(lambda: recorded(so) == 2, "another writes both")
 
 
 def test_a_full_queue_refuses_the_call(

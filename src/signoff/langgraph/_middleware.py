@@ -79,6 +79,7 @@ class SignoffMiddleware(AgentMiddleware[Any, Any, Any]):
         ValueError: A tool's configuration offers no decision, or there is no such mode.
     """
 
+    # True for every drop-in: only without `interrupt_on` can there be none.
     _has_conditions: bool = True
 
     def __new__(cls, *_: Any, **named: Any) -> Self:  # noqa: ANN401 - those of __init__

@@ -177,7 +177,7 @@ def parking() -> Iterator[Parked]:
 class Unparked:
     """While a tool runs: an agent inside of it pauses by itself, not this node.
 
-    A class, because every allowed call comes here and a generator costs thrice as much.
+    A class, because every allowed call comes here and a generator costs more.
     """
 
     __slots__ = ("_token",)

@@ -94,7 +94,7 @@ class Recorder:
         self._abandoned = True
         self._stopped.set()
         self._filled.set()
-        if self._thread is None or not self._thread.is_alive():
+        if not self._is_running():
             self._store.close()
 
     def _begin_anew(self) -> None:
@@ -108,11 +108,15 @@ class Recorder:
 
     def _start(self) -> None:
         with self._starting:
-            if self._thread is None or not self._thread.is_alive():
+            if not self._is_running():
                 self._thread = threading.Thread(
                     target=self._run, name="signoff-recorder", daemon=True
                 )
                 self._thread.start()
+
+    def _is_running(self) -> bool:
+        thread = self._thread  # read once: a thread that ends takes its name away
+        return thread is not None and thread.is_alive()
 
     def _run(self) -> None:
         try:
