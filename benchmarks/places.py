@@ -56,5 +56,5 @@ def place(kind: str) -> Iterator[Place]:
 
 def _server(stack: ExitStack) -> Databases:
     named = os.environ.get("SIGNOFF_TEST_POSTGRES")
-    url = stack.enter_context(bundled_server()) if named is None else named
+    url = stack.enter_context(bundled_server(lasting=True)) if named is None else named
     return Databases.on(url)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.postgres import (
@@ -16,6 +17,10 @@ from tests.postgres import (
     database_name,
 )
 from tests.support import browser_path
+
+# How long an example takes says nothing here: processes share two cores.
+settings.register_profile("signoff", deadline=None)
+settings.load_profile("signoff")
 
 _LIFETIME = pytest.StashKey[ExitStack]()
 _SERVER = pytest.StashKey[str]()

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
@@ -46,16 +46,15 @@ def _base() -> Path:
 _BASE = _base()
 _PREFIX = "signoff-pg-"
 _IN_USE = "in-use"
-_FAST_AND_FORGETFUL = {
-    "fsync": "off",
-    "full_page_writes": "off",
+_DISK = Path("/tmp")  # noqa: S108 as above
+_SETTINGS = {
     "listen_addresses": "",
     "max_connections": "100",
     "max_wal_senders": "0",
     "shared_buffers": "32MB",
-    "synchronous_commit": "off",
     "wal_level": "minimal",
 }
+_FORGETFUL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
 class PostgresUnavailableError(Exception):
@@ -63,22 +62,26 @@ class PostgresUnavailableError(Exception):
 
 
 @contextmanager
-def bundled_server() -> Iterator[str]:
-    """Starts the wheel's PostgreSQL in a folder of its own; yields its URL."""
-    with own_server() as server:
+def bundled_server(*, lasting: bool = False) -> Iterator[str]:
+    """Starts the wheel's PostgreSQL in a folder of its own; yields its URL.
+
+    Tests want a fast one that forgets everything when the machine fails; a lasting one
+    waits for its disk, as it does for those who measure.
+    """
+    with own_server(lasting=lasting) as server:
         yield server.url
 
 
 @contextmanager
-def own_server() -> Iterator["Server"]:
+def own_server(*, lasting: bool = False) -> Iterator["Server"]:
     """The same, as something that a test may stop and start again."""
     _remove_leftovers()
-    home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_BASE))
+    home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_DISK if lasting else _BASE))
     try:
         with (home / "new").open("w") as in_use:
             flock(in_use, LOCK_EX)
             (home / "new").rename(home / _IN_USE)  # never seen without its lock
-            server = Server(home)
+            server = Server(home, _SETTINGS if lasting else _SETTINGS | _FORGETFUL)
             server.start()
             try:
                 yield server
@@ -90,7 +93,8 @@ def own_server() -> Iterator["Server"]:
 
 def _remove_leftovers() -> None:
     """Folders whose test process was killed: nobody holds their lock any more."""
-    for lock in _BASE.glob(f"{_PREFIX}*/{_IN_USE}"):
+    known = f"{_PREFIX}*/{_IN_USE}"
+    for lock in (*_DISK.glob(known), *_BASE.glob(known)):
         with suppress(OSError), lock.open() as in_use:
             flock(in_use, LOCK_EX | LOCK_NB)
             shutil.rmtree(lock.parent, ignore_errors=True)
@@ -101,8 +105,9 @@ class Server:
 
     _process: "subprocess.Popen[bytes] | None" = None
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, settings: Mapping[str, str]) -> None:
         self._home = home
+        self._settings = settings
         self._account = _account(home)
         self._binaries = _binaries(home, self._account)
         _initialise(self._binaries / "initdb", home / "data", self._account)
@@ -110,7 +115,7 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it accepts connections."""
-        settings = [f"--{name}={value}" for name, value in _FAST_AND_FORGETFUL.items()]
+        settings = [f"--{name}={value}" for name, value in self._settings.items()]
         log = self._home / "log"
         with log.open("wb") as output:
             self._process = subprocess.Popen(

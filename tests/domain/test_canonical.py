@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from signoff import Action, Context
 from signoff.domain.actions import canonical, check_texts, digest, exact_copy, sha256
 from signoff.domain.errors import PayloadRefused
+from signoff.storage.rows import from_json, to_json
 
 NAN, INF = float("nan"), float("inf")
 
@@ -89,8 +90,6 @@ json_values = st.recursive(
 def test_every_json_value_survives_the_way_to_the_database_and_back(
     value: object,
 ) -> None:
-    from signoff.storage.rows import from_json, to_json
-
     try:
         before = canonical(value)
     except PayloadRefused:  # a key with half a surrogate

@@ -3,14 +3,23 @@
 import socket
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Engine, text
 
 from signoff import Signoff
 from signoff.domain.errors import InvalidSetting, StorageUnavailable
 from signoff.storage import open_store
-from signoff.storage.engine import CONNECT_S, brief, make_engine, read_url, readers
+from signoff.storage.engine import (
+    CONNECT_S,
+    brief,
+    make_engine,
+    read_url,
+    readers,
+    snapshots,
+)
 from tests.support import free_port, wait_until
 
 
@@ -112,6 +121,32 @@ def test_a_server_with_another_isolation_by_default(postgres_url: str) -> None:
         found = connection.exec_driver_sql("SHOW transaction_isolation").scalar()
     store.close()
     assert found == "read committed"
+
+
+def test_one_connection_serves_reads_and_transactions_in_turn(
+    postgres_url: str,
+) -> None:
+    engine = make_engine(postgres_url)
+    asked = "SELECT current_setting('transaction_isolation'), pg_backend_pid()"
+    idle, within = TransactionStatus.IDLE, TransactionStatus.INTRANS
+
+    def found(mode: Engine) -> tuple[str, int, TransactionStatus]:
+        with mode.connect() as connection:
+            level, process = connection.exec_driver_sql(asked).one()
+            raw: Any = connection.connection.dbapi_connection
+            return level, process, raw.info.transaction_status
+
+    modes = (engine, readers(engine), snapshots(engine), readers(engine), engine)
+    seen = [found(mode) for mode in modes]
+    engine.dispose()
+    assert len({process for _, process, _ in seen}) == 1
+    read, repeatable = "read committed", "repeatable read"
+    assert [(level, status) for level, _, status in seen[::2]] == [
+        (read, within),
+        (repeatable, within),
+        (read, within),
+    ]
+    assert {status for _, _, status in seen[1::2]} == {idle}
 
 
 def test_connections_that_the_server_closed_are_replaced(postgres_url: str) -> None:

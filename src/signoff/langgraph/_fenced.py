@@ -23,6 +23,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.pregel import Pregel
 
+from signoff.langgraph._look import FirstLook
 from signoff.langgraph._order import keep_order
 from signoff.ports import Turn
 from signoff.service.turns import Turns
@@ -57,6 +58,7 @@ class FencedSaver(BaseCheckpointSaver[Any]):
     ) -> None:
         super().__init__(serde=saver.serde)
         self._saver, self._turns, self._turn = saver, turns, turn
+        self._first = FirstLook()
 
     def put(
         self,
@@ -65,6 +67,7 @@ class FencedSaver(BaseCheckpointSaver[Any]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
+        self._first.end()
         self._turns.check(self._turn)
         return self._saver.put(config, checkpoint, metadata, new_versions)
 
@@ -75,6 +78,7 @@ class FencedSaver(BaseCheckpointSaver[Any]):
         task_id: str,
         task_path: str = "",
     ) -> None:
+        self._first.end()
         self._turns.check(self._turn)
         self._saver.put_writes(config, writes, task_id, task_path)
 
@@ -85,6 +89,7 @@ class FencedSaver(BaseCheckpointSaver[Any]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
+        self._first.end()
         await to_thread.run_sync(self._turns.check, self._turn)
         return await self._saver.aput(config, checkpoint, metadata, new_versions)
 
@@ -95,14 +100,17 @@ class FencedSaver(BaseCheckpointSaver[Any]):
         task_id: str,
         task_path: str = "",
     ) -> None:
+        self._first.end()
         await to_thread.run_sync(self._turns.check, self._turn)
         await self._saver.aput_writes(config, writes, task_id, task_path)
 
     def delete_thread(self, thread_id: str) -> None:
+        self._first.end()
         self._turns.check(self._turn)
         self._saver.delete_thread(thread_id)
 
     async def adelete_thread(self, thread_id: str) -> None:
+        self._first.end()
         await to_thread.run_sync(self._turns.check, self._turn)
         await self._saver.adelete_thread(thread_id)
 
@@ -111,10 +119,20 @@ class FencedSaver(BaseCheckpointSaver[Any]):
         return self._saver.config_specs
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return keep_order(self._saver.get_tuple(config))
+        known = self._first.take(config)
+        if known is not None:
+            return known
+        found = keep_order(self._saver.get_tuple(config))
+        self._first.keep(config, found)
+        return found
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return keep_order(await self._saver.aget_tuple(config))
+        known = self._first.take(config)
+        if known is not None:
+            return known
+        found = keep_order(await self._saver.aget_tuple(config))
+        self._first.keep(config, found)
+        return found
 
     def list(
         self,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import anyio.to_thread
 from langchain_core.messages import BaseMessage, HumanMessage
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 
 from signoff.domain.undoing import AgentNotice
 from signoff.langgraph._calls import messages_of, namespace_above, read_context
@@ -43,20 +43,39 @@ def unheard(
     return [told(notice) for notice in waiting if notice.id not in known]
 
 
-def notices(so: Approvals) -> Runnable[Any, Any]:
+class _Notices(Runnable[Any, dict[str, Any]]):
+    """A class of its own: LangChain's `RunnableLambda` takes as long as a tool call."""
+
+    name = "notices"
+
+    def __init__(self, so: Approvals) -> None:
+        self._so = so
+
+    def invoke(
+        self,
+        input: Any,  # noqa: A002, ANN401 - LangChain's own name and type
+        config: RunnableConfig | None = None,
+        **_: Any,  # noqa: ANN401 - LangChain's signature
+    ) -> dict[str, Any]:
+        seen, where = messages_of(input), ensure_config(config)
+        return {"messages": unheard(self._so, seen, where)}
+
+    async def ainvoke(
+        self,
+        input: Any,  # noqa: A002, ANN401 - LangChain's own name and type
+        config: RunnableConfig | None = None,
+        **_: Any,  # noqa: ANN401 - LangChain's signature
+    ) -> dict[str, Any]:
+        work = partial(self.invoke, input, ensure_config(config))
+        return await anyio.to_thread.run_sync(work)
+
+
+def notices(so: Approvals) -> Runnable[Any, dict[str, Any]]:
     """A node for hand-built graphs: what people took back, as messages.
 
     Put it before the model: builder.add_node("notices", notices(so)).
     """
-
-    def tell(state: object, config: RunnableConfig) -> dict[str, Any]:
-        return {"messages": unheard(so, messages_of(state), config)}
-
-    async def atell(state: object, config: RunnableConfig) -> dict[str, Any]:
-        work = partial(unheard, so, messages_of(state), config)
-        return {"messages": await anyio.to_thread.run_sync(work)}
-
-    return RunnableLambda(tell, afunc=atell, name="notices")
+    return _Notices(so)
 
 
 def told(notice: AgentNotice) -> HumanMessage:

@@ -35,6 +35,11 @@ _BEGINS: Final = {
     "brief": "BEGIN IMMEDIATE",
     None: "BEGIN IMMEDIATE",
 }
+# The level of a PostgreSQL transaction, in psycopg's numbers: repeatable read, or read
+# committed whatever the server's default is: after waiting for the chain's lock, a
+# statement must see what was committed meanwhile.
+_LEVELS: Final = {"snapshot": 3, None: 2}
+_MADE_FOR: Final = "signoff_made_for"
 _FLUSHED: Final = "signoff_flushed"
 
 CLOCKS: Final = {
@@ -93,16 +98,12 @@ def _make(parsed: URL) -> Engine:
 
 def readers(engine: Engine) -> Engine:
     """The same pool, for reads: each statement on its own, no transaction held."""
-    if engine.dialect.name == "sqlite":
-        return engine.execution_options(**{MODE: "reading"})
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+    return engine.execution_options(**{MODE: "reading"})
 
 
 def snapshots(engine: Engine) -> Engine:
     """The same pool, for reads that all see one moment; no writer waits for them."""
-    if engine.dialect.name == "sqlite":
-        return engine.execution_options(**{MODE: "snapshot"})
-    return engine.execution_options(isolation_level="REPEATABLE READ")
+    return engine.execution_options(**{MODE: "snapshot"})
 
 
 def brief(engine: Engine) -> Engine:
@@ -147,12 +148,11 @@ def _postgresql(url: URL) -> Engine:
         url,
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
-        # Whatever the server's default is: after waiting for the chain's lock, a
-        # statement must see what was committed meanwhile.
-        isolation_level="READ COMMITTED",
+        pool_use_lifo=True,  # the one that knows the statements
         connect_args=waits,
     )
     event.listen(engine, "connect", _configure_postgresql)
+    event.listen(engine, "begin", _begin_postgresql)
     noticing_losses(engine)
     return engine
 
@@ -194,6 +194,7 @@ def _sqlite(url: URL) -> Engine:
         url,
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
+        pool_use_lifo=True,  # the one that has the pages
         connect_args={"timeout": WAIT_S, "check_same_thread": False},
     )
     engine.dialect.statement_compiler = _Compiler
@@ -240,12 +241,30 @@ def _begin_wal(dbapi: sqlite3.Connection) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    options: Any = connection.get_execution_options()
-    mode = options.get(MODE)
+    mode = _mode(connection)
     begin = _BEGINS[mode]
     if begin is not None:
         _flush(connection, "NORMAL" if mode == "brief" else "FULL")
         sent(connection, begin)
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    # psycopg begins a transaction by itself before its first statement, or none. To set
+    # SQLAlchemy's isolation level at each use would cost as much as a statement.
+    mode = _mode(connection)
+    if connection.info.get(_MADE_FOR, "nothing") == mode:
+        return
+    dbapi: Any = connection.connection.dbapi_connection
+    dbapi.autocommit = mode == "reading"
+    if mode in _LEVELS:
+        dbapi.isolation_level = _LEVELS[mode]
+    connection.info[_MADE_FOR] = mode
+
+
+def _mode(connection: Connection) -> str | None:
+    options: Any = connection.get_execution_options()
+    mode: str | None = options.get(MODE)
+    return mode
 
 
 def _flush(connection: Connection, level: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import selectors
+import select
 from typing import Any, Final
 
 from sqlalchemy import Engine, event
@@ -14,8 +14,7 @@ from signoff.clock import boottime
 TRUSTED_S: Final = 2.0
 """How long an idle connection needs no question, unless the server said something."""
 _USED: Final = "signoff_used"
-# Made for one question: epoll's, the default, would cost three more system calls.
-_SELECTOR: Final = getattr(selectors, "PollSelector", selectors.DefaultSelector)
+_POLL: Final = getattr(select, "poll", None)  # Windows has none
 
 
 def noticing_losses(engine: Engine) -> None:
@@ -56,8 +55,8 @@ def noticing_losses(engine: Engine) -> None:
 
 def _heard(dbapi: Any) -> bool:  # noqa: ANN401 - psycopg's connection
     """Whether something came in that nobody asked for: the end, as a rule."""
-    if dbapi.closed:
+    if dbapi.closed or _POLL is None:
         return True
-    with _SELECTOR() as selector:
-        selector.register(dbapi.pgconn.socket, selectors.EVENT_READ)
-        return selector.select(0) != []
+    poll = _POLL()
+    poll.register(dbapi.pgconn.socket, select.POLLIN)
+    return bool(poll.poll(0))

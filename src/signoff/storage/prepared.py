@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, text
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.sql.expression import ClauseElement
+
+_CURSOR: Final = "signoff_cursor"
 
 Found = list[dict[str, Any]]
 
@@ -121,18 +123,23 @@ def _received(
     made: _Made,
     arguments: Any,  # noqa: ANN401 - a tuple or a dictionary
 ) -> tuple[Found, int]:
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute(made.sql, arguments)
-        if made.columns is None:
-            made.columns = tuple(column[0] for column in cursor.description or ())
-        if made.columns == ():
-            return [], int(cursor.rowcount)
-        rows = cursor.fetchall()
-        found = [dict(zip(made.columns, row, strict=True)) for row in rows]
-        return found, int(cursor.rowcount)
-    finally:
-        cursor.close()
+    cursor = _cursor(connection)
+    cursor.execute(made.sql, arguments)
+    if made.columns is None:
+        made.columns = tuple(column[0] for column in cursor.description or ())
+    if made.columns == ():
+        return [], int(cursor.rowcount)
+    rows = cursor.fetchall()
+    found = [dict(zip(made.columns, row, strict=True)) for row in rows]
+    return found, int(cursor.rowcount)
+
+
+def _cursor(connection: Connection) -> Any:  # noqa: ANN401 - the driver's own
+    """One for a connection's whole life: psycopg takes its time to make another."""
+    kept = connection.info.get(_CURSOR)
+    if kept is None:
+        kept = connection.info[_CURSOR] = connection.connection.cursor()
+    return kept
 
 
 def _heard(

@@ -57,12 +57,13 @@ _VERDICT: Final = Prepared(
     select(t.actions.c.verdict).where(t.actions.c.id == bindparam("id"))
 )
 _ASKED: Final = _NEWEST.subquery("asked")
-# One row, whatever is missing.
+# One row, whatever is missing. Short names: psycopg takes a statement of more than
+# 4,096 characters apart anew each time.
 _STANDING: Final = Prepared(
     select(
         t.actions.c.verdict,
-        *(column.label(f"request_{column.name}") for column in _ASKED.columns),
-        *(column.label(f"entry_{column.name}") for column in t.entries.columns),
+        *(column.label(f"r_{column.name}") for column in _ASKED.columns),
+        *(column.label(f"e_{column.name}") for column in t.entries.columns),
     ).select_from(
         select(literal(1))
         .subquery("one")
@@ -135,10 +136,10 @@ class SqlReading(
         values = {"action_id": action_id, "entry_id": entry_id}
         (found,) = _STANDING.all(self._connection, values)
         request = entry = None
-        if found["request_id"] is not None:
-            request = rows.request_from(_part(found, "request_", _REQUEST_COLUMNS))
-        if found["entry_id"] is not None:
-            entry = rows.entry_from(_part(found, "entry_", _ENTRY_COLUMNS))
+        if found["r_id"] is not None:
+            request = rows.request_from(_part(found, "r_", _REQUEST_COLUMNS))
+        if found["e_id"] is not None:
+            entry = rows.entry_from(_part(found, "e_", _ENTRY_COLUMNS))
         return found["verdict"], request, entry
 
     def requests_of_thread(self, thread: str) -> Sequence[Request]:

@@ -65,9 +65,11 @@ _END_LAPSED: Final = (
     "UPDATE turns SET lease_until = 0 WHERE thread = :thread AND worker = :worker "
     "AND fence = :fence AND lease_until > 0 AND lease_until <= {now}"
 )
+# Not waited for until it is on the disk: a database that breaks down just then wakes
+# the thread once more, which is harmless. Whatever came before is kept all the same.
 _DONE_AND_END: Final = Prepared(
-    "WITH done AS "
-    "(DELETE FROM wakeups WHERE thread = :thread AND version = :version RETURNING 1) "
+    "WITH done AS (DELETE FROM wakeups WHERE thread = :thread AND version = :version "
+    "RETURNING set_config('synchronous_commit', 'off', true)) "
     "UPDATE turns SET lease_until = 0 WHERE thread = :thread AND worker = :worker "
     "AND fence = :fence AND lease_until > 0 AND EXISTS (SELECT 1 FROM done)"
 )
