@@ -69,7 +69,11 @@ def refusals() -> Iterator[tuple[str, Callable[[Desk], object], SignoffError]]:
         lambda d: d.decide("req_none", Approve(), digest="0"),
         RequestNotFound("req_none"),
     )
-    yield "unknown cancel", lambda d: d.cancel("x", reason=""), RequestNotFound("x")
+    yield (
+        "unknown cancel",
+        lambda d: d.cancel_request("x", reason=""),
+        RequestNotFound("x"),
+    )
     yield "dots", lambda d: d.get(".."), RequestNotFound("..")
     yield "slash", lambda d: d.get("../me"), RequestNotFound("../me")
     yield "no name", lambda d: d.get(""), RequestNotFound("")
@@ -163,7 +167,7 @@ def test_filters(office: Office) -> None:
     one = office.house.ask("pay", thread="a")
     two = office.house.ask("pay_big", thread="b & c")
     desk = office.desk("bo")
-    desk.cancel(one.id, reason="")
+    desk.cancel_request(one.id, reason="")
     for wanted, found in [
         (Filter(), [two]),
         (

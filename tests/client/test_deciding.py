@@ -116,7 +116,7 @@ def test_too_late_says_who_was_faster(office: Office) -> None:
     told = {"request_id": request.id, "outcome": "rejected", "by": "cy"}
     assert vars(caught.value) == {**told, "at": settled.settled_at}
     with pytest.raises(AlreadyDecided, match="already rejected by cy"):
-        office.desk("bo").cancel(request.id, reason="late")
+        office.desk("bo").cancel_request(request.id, reason="late")
 
 
 @pytest.mark.row("B4")
@@ -208,7 +208,7 @@ def test_only_the_named_reviewers_decide(office: Office) -> None:
 
 def test_cancel(office: Office) -> None:
     request = office.house.ask()
-    cancelled = office.desk("bo").cancel(request.id, reason="not needed")
+    cancelled = office.desk("bo").cancel_request(request.id, reason="not needed")
     assert (cancelled.status, cancelled.settled_by) == (Status.CANCELLED, "bo")
     assert cancelled.outcome is not None
     assert cancelled.outcome["reason"] == "not needed"

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from signoff import Signoff, hold
+from signoff import Principal, Signoff, Status, hold, review
 from signoff.client import Client
 from signoff.domain.errors import (
+    AlreadyDecided,
     AlreadyUndone,
     CannotSettle,
     DependentsInTheWay,
@@ -19,6 +21,7 @@ from signoff.domain.errors import (
     NotAllowed,
     NotReversible,
     PayloadRefused,
+    RequestNotFound,
     SignoffError,
     UndoConflict,
     WindowClosed,
@@ -225,6 +228,34 @@ def test_a_held_call_is_cancelled_or_sent(database_url: str, world: World) -> No
                 with pytest.raises(EntryNotFound):
                     desk.cancel_held("ent_none")
         assert so.audit().holds
+
+
+def test_cancel_takes_requests_and_held_calls(database_url: str, world: World) -> None:
+    rules = hold("mail", window="1h"), review("pay")
+    with opened(database_url, world, *rules) as so, ExitStack() as stack:
+        house = House(so)
+        server = stack.enter_context(Server(so))
+        client = stack.enter_context(Client(server.url, house.secret("bo")))
+        by = Principal(id="bo")
+        ways: tuple[Callable[..., object], ...]
+        ways = client.cancel, partial(so.cancel, by=by)
+        for number, cancel in enumerate(ways):
+            parked = so.begin_held(action("mail", number))
+            assert parked is not None
+            held = cancel(parked.id, reason=WHY)
+            assert held == so.entry(parked.id)
+            assert (held.state, held.undo_by) == (EntryState.CANCELLED, "bo")
+            asked = house.ask("pay")
+            assert cancel(asked.id, reason=WHY) == so.get(asked.id)
+            assert so.get(asked.id).status is Status.CANCELLED
+            with pytest.raises(HoldOver, match="already cancelled"):
+                cancel(parked.id)
+            with pytest.raises(AlreadyDecided, match="already cancelled by bo"):
+                cancel(asked.id)
+            with pytest.raises(EntryNotFound):
+                cancel("ent_none")
+            with pytest.raises(RequestNotFound):
+                cancel("nothing")
 
 
 def lost(so: Signoff, world: World, number: int = 1) -> Entry:

@@ -6,6 +6,7 @@ import pytest
 
 from signoff import Approve, Edit, Reject, Respond, allow, deny, review
 from signoff.domain.requests import Decision
+from signoff.domain.undoing import agent_notice_id
 from tests.langgraph.agents import MARIA, ONE_KIND, SYNC, answers, call, said, turn
 from tests.langgraph.conftest import MakeBench
 
@@ -59,6 +60,8 @@ async def test_an_edit_runs_as_edited_and_the_model_is_told(bench: MakeBench) ->
     (answer,) = answers(finished)
     assert said(answer).startswith("Note: a reviewer changed this call")
     assert said(answer).endswith("stored")
+    (entry,) = agent.so.journal()
+    assert answer.id == agent_notice_id(entry.id, "edited")
     asked = finished.values["messages"][1]
     assert asked.tool_calls[0]["args"] == {"record": {"n": 0}}
 

@@ -277,7 +277,7 @@ class People(Machine):
     def cancel(self, data: st.DataObject, by: Principal) -> None:
         before = self.pick(data, Status.PENDING)
         try:
-            after = self.so.cancel(before.id, by=by, reason="moot")
+            after = self.so.cancel_request(before.id, by=by, reason="moot")
         except (AlreadyDecided, NotAllowed) as refused:
             self.check_refusal(before, refused)
             return

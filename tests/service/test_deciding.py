@@ -94,7 +94,7 @@ def test_whose_own_no_settled_it_is_told_that_it_is_decided(so: Signoff) -> None
 
 def test_cancelling_settles_and_says_by_whom(so: Signoff) -> None:
     request = ask(so)
-    cancelled = so.cancel(request.id, by=ANN, reason="the user moved on")
+    cancelled = so.cancel_request(request.id, by=ANN, reason="the user moved on")
     assert (cancelled.status, cancelled.settled_by) == (Status.CANCELLED, "ann")
     with pytest.raises(AlreadyDecided, match="already cancelled by ann"):
         so.cancel(request.id, by=BOB, reason="again")
@@ -116,13 +116,13 @@ def test_who_may_cancel(open_signoff: Opener) -> None:
     ]
     for number, by in enumerate(those):
         request = ask(so, call(call_id=str(number)))
-        assert so.cancel(request.id, by=by, reason="").settled_by == by.id
+        assert so.cancel_request(request.id, by=by, reason="").settled_by == by.id
 
 
 def test_cancelling_after_an_edit_cancels(open_signoff: Opener) -> None:
     so = open_signoff(review("pay", approvals=2))
     request = say(so, ask(so), Edit(args={"amount": 5}), ANN)
-    assert so.cancel(request.id, by=ANN, reason="").status is Status.CANCELLED
+    assert so.cancel_request(request.id, by=ANN, reason="").status is Status.CANCELLED
 
 
 @pytest.mark.row("B13", "I11")
@@ -454,7 +454,7 @@ def test_who_may_withdraw_a_request(
     so = open_signoff(review("pay", reviewers=["finance"]))
     request = ask(so)
     if allowed:
-        withdrawn = so.cancel(request.id, by=by, reason="not needed")
+        withdrawn = so.cancel_request(request.id, by=by, reason="not needed")
         assert withdrawn.status is Status.CANCELLED
         return
     with pytest.raises(NotAllowed):

@@ -139,8 +139,17 @@ class AsyncApprovals(AsyncEffects):
     async def lent_to(self, person: str) -> Sequence[Lent]:
         return await self._run(self.sync.lent_to, person)
 
-    async def cancel(self, request_id: str, *, by: Principal, reason: str) -> Request:
-        return await self._run(self.sync.cancel, request_id, by=by, reason=reason)
+    async def cancel(
+        self, name: str, *, by: Principal, reason: str = ""
+    ) -> Request | Entry:
+        return await self._run(self.sync.cancel, name, by=by, reason=reason)
+
+    async def cancel_request(
+        self, request_id: str, *, by: Principal, reason: str
+    ) -> Request:
+        return await self._run(
+            self.sync.cancel_request, request_id, by=by, reason=reason
+        )
 
     async def settle(
         self,

@@ -20,6 +20,7 @@ from signoff.cli.reading import file_of, find
 from signoff.cli.screen import confirm, is_interactive, line, put, say
 from signoff.cli.undoing import entry_id, what_ran
 from signoff.domain.errors import DigestMismatch, InvalidEdit
+from signoff.domain.journal import is_entry
 from signoff.domain.requests import (
     Approve,
     Decision,
@@ -157,12 +158,12 @@ def cancel(
 ) -> None:
     """Withdraw a request, or cancel a held call by its entry: it never runs."""
     with opened(store, token_file) as desk:
-        if request.startswith("ent_"):
+        if is_entry(request):
             entry = desk.cancel_held(entry_id(desk, request), reason=reason or "")
             put(line(f"cancelled before effect: {what_ran(entry)}"))
             return
         found = find(desk, request)
-        cancelled = desk.cancel(found.id, reason=reason or "withdrawn")
+        cancelled = desk.cancel_request(found.id, reason=reason or "withdrawn")
         _tell(cancelled)
 
 

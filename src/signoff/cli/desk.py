@@ -123,7 +123,7 @@ class Desk(Protocol):
     ) -> Delegation: ...
     def delegations(self) -> Sequence[Delegation]: ...
     def revoke_delegation(self, delegation_id: str) -> None: ...
-    def cancel(self, request_id: str, *, reason: str) -> Request: ...
+    def cancel_request(self, request_id: str, *, reason: str) -> Request: ...
     def settle(
         self,
         entry: str,
@@ -188,7 +188,7 @@ class Direct:
         self.close = signoff.close
         self.decide = self._as_me(signoff.decide)
         self.assign = self._as_me(signoff.assign)
-        self.cancel = self._as_me(signoff.cancel)
+        self.cancel_request = self._as_me(signoff.cancel_request)
         self.delegate = self._as_me(signoff.delegate)
         self.revoke_delegation = self._as_me(signoff.revoke_delegation)
         self.undo_action = self._as_me(signoff.undo_action)

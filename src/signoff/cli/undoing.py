@@ -31,7 +31,7 @@ from signoff.cli.screen import (
 from signoff.cli.shapes import entry_json, plan_json, run_json
 from signoff.clock import ago
 from signoff.domain.errors import UndoConflict
-from signoff.domain.journal import Entry, EntryState
+from signoff.domain.journal import Entry, EntryState, is_entry
 from signoff.domain.undo_plan import PlannedUndo, UndoPlan, UndoRun
 from signoff.domain.undoing import ABSENT, Change, Dependence
 from signoff.domain.ways_back import NEVER, label_of, time_left, way_back
@@ -210,7 +210,7 @@ def close(
 def entry_id(desk: Desk, start: str) -> str:
     """The id of the one entry that begins like this, else what was given."""
     wanted = one_line(start)
-    if not wanted.startswith("ent_") or len(wanted) < options.SHORTEST_ENTRY:
+    if not is_entry(wanted) or len(wanted) < options.SHORTEST_ENTRY:
         return start
     found = {one.id for one in _candidates(desk) if one.id.startswith(wanted)}
     return found.pop() if len(found) == 1 else start

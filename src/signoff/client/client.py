@@ -41,7 +41,7 @@ from signoff.domain.errors import (
     PayloadRefused,
     PolicyNotFound,
 )
-from signoff.domain.journal import Entry
+from signoff.domain.journal import Entry, is_entry
 from signoff.domain.ledger import Audit, Break, Event
 from signoff.domain.notices import Delivery, DeliveryState
 from signoff.domain.pauses import Pause
@@ -110,7 +110,18 @@ class Client(UndoingClient):
         body = {"type": decision.kind, "digest": digest, "behalf": behalf, **said}
         return read_request(self._post(request_path(request_id, "/decisions"), body))
 
-    def cancel(self, request_id: str, *, reason: str) -> Request:
+    def cancel(self, name: str, *, reason: str = "") -> Request | Entry:
+        """Withdraw a request, or cancel a held call by its entry: it never runs.
+
+        Raises:
+            RequestNotFound, EntryNotFound, NotAllowed: Refused.
+            AlreadyDecided, HoldOver: There is nothing to cancel any more.
+        """
+        if is_entry(name):
+            return self.cancel_held(name, reason=reason)
+        return self.cancel_request(name, reason=reason)
+
+    def cancel_request(self, request_id: str, *, reason: str) -> Request:
         """Withdraw a request; it never runs.
 
         Raises:

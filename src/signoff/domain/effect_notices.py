@@ -13,11 +13,6 @@ EFFECTS: Final = frozenset({"reversible", "irreversible", "held"})
 """Kinds of notices that tell of an effect: none of them wants a decision."""
 
 
-def is_effect(subject: str) -> bool:
-    """Whether a notice is about an entry, and not about a request."""
-    return subject.startswith("ent_")
-
-
 def as_request(entry: Entry) -> Request:
     """An entry as the request that it would have been; nobody can decide on it."""
     args = dict(entry.args or {})

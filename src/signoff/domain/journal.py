@@ -204,6 +204,11 @@ def entry_id(action_id: str) -> str:
     return "ent_" + action_id.removeprefix("act_")
 
 
+def is_entry(name: str) -> bool:
+    """Whether an id is an entry's, and not that of a request."""
+    return name.startswith("ent_")
+
+
 def may_retry(entry: Entry) -> bool:
     """Whether another attempt is covered: known not applied or declared idempotent."""
     safe = entry.state is EntryState.FAILED or (

@@ -27,12 +27,14 @@ from signoff.domain.journal import (
     Entry,
     EntryKind,
     EntryState,
+    entry_id,
     may_retry,
 )
 from signoff.domain.policy import Policy, Ruling
 from signoff.domain.requests import Request, Status
 from signoff.domain.rules import Verdict
 from signoff.domain.text import joined
+from signoff.domain.undoing import agent_notice_id
 from signoff.langgraph import _words as words
 from signoff.langgraph._attempts import Attempts
 from signoff.langgraph._calls import (
@@ -52,6 +54,7 @@ from signoff.langgraph._results import (
     decode,
     encode,
     summarize,
+    with_id,
     with_notice,
 )
 from signoff.langgraph._steps import (
@@ -452,6 +455,8 @@ class Guard:
         """The result, with a note where people changed the call or said nothing."""
         if request.edited:
             result = self.noted(call, request, result)
+            told = agent_notice_id(entry_id(request.action_id), "edited")
+            result = with_id(result, told, call.call_id)
         if words.by_silence(request):
             result = with_notice(result, words.SILENCE_NOTICE, call.call_id)
         return result

@@ -107,7 +107,7 @@ def _standing(so: Approvals, one: _Open, config: RunnableConfig) -> Standing | N
 
 def _cancel(so: Approvals, request: Request) -> Request:
     try:
-        return so.cancel(request.id, by=SIGNOFF, reason=SUPERSEDED)
+        return so.cancel_request(request.id, by=SIGNOFF, reason=SUPERSEDED)
     except AlreadyDecided:
         return so.get(request.id)
 

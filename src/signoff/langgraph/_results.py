@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from langchain_core.messages import ToolMessage
@@ -66,18 +68,31 @@ def as_json(result: object) -> Any:  # noqa: ANN401 - any JSON
 
 def with_notice(result: Result, notice: str, call_id: str) -> Result:
     """Put a note before the result that the model reads."""
+    return _changed(result, call_id, partial(_noted, notice=notice))
+
+
+def with_id(result: Result, message_id: str, call_id: str) -> Result:
+    """Name the message of a result, unless its tool did: it is the same every time."""
+    return _changed(result, call_id, partial(_named, message_id=message_id))
+
+
+def _changed(
+    result: Result, call_id: str, change: Callable[[ToolMessage], ToolMessage]
+) -> Result:
     if isinstance(result, ToolMessage):
-        return _noted(result, notice)
+        return change(result)
     update = result.update
     if not isinstance(update, dict) or not isinstance(update.get("messages"), list):
         return result
     messages = [
-        _noted(m, notice)
-        if isinstance(m, ToolMessage) and m.tool_call_id == call_id
-        else m
+        change(m) if isinstance(m, ToolMessage) and m.tool_call_id == call_id else m
         for m in update["messages"]
     ]
     return replace(result, update={**update, "messages": messages})
+
+
+def _named(message: ToolMessage, message_id: str) -> ToolMessage:
+    return message if message.id else message.model_copy(update={"id": message_id})
 
 
 def _noted(message: ToolMessage, notice: str) -> ToolMessage:

@@ -16,8 +16,8 @@ import httpx2
 from standardwebhooks import Webhook as Signer
 
 from signoff.clock import as_datetime, wall_us
-from signoff.domain.effect_notices import is_effect
 from signoff.domain.errors import DeliveryFailed, DeliveryRefused
+from signoff.domain.journal import is_entry
 from signoff.domain.notices import Message
 
 ATTEMPTS: Final = 12
@@ -154,7 +154,7 @@ def body(message: Message) -> dict[str, Any]:
     content = asdict(request)
     del content["schema"]  # the tool's own text, which no reader of a webhook needs
     return {
-        "type": f"{'effect' if is_effect(request.id) else 'request'}.{notice.kind}",
+        "type": f"{'effect' if is_entry(request.id) else 'request'}.{notice.kind}",
         "timestamp": as_datetime(message.at).isoformat(),
         "data": {
             "kind": notice.kind,

@@ -118,7 +118,7 @@ def decide(so: Core, by: Caller, request_id: Name, body: DecisionBody) -> Respon
 )
 def cancel(so: Core, by: Caller, request_id: Name, body: CancelBody) -> Response:
     """Withdraw a request; it never runs."""
-    return Json(so.cancel(request_id, by=by, reason=body.reason))
+    return Json(so.cancel_request(request_id, by=by, reason=body.reason))
 
 
 @router.get(

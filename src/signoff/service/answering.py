@@ -54,7 +54,7 @@ class Answering(Core):
         self.bell.ring()
         return settled
 
-    def cancel(self, request_id: str, *, by: Principal, reason: str) -> Request:
+    def cancel_request(self, request_id: str, *, by: Principal, reason: str) -> Request:
         """Withdraw a request; it never runs.
 
         Raises:

@@ -10,7 +10,10 @@ from functools import partial
 from typing import Final
 
 from signoff.domain.errors import WorldError
+from signoff.domain.journal import Entry, is_entry
 from signoff.domain.policy import Policy
+from signoff.domain.principals import Principal
+from signoff.domain.requests import Request
 from signoff.ports import Calendars, Store
 from signoff.service.acting import DEFAULT_LEASE
 from signoff.service.agreeing import Agreeing
@@ -67,6 +70,17 @@ class Approvals(
         # Not at exit: a collector may run this anywhere, so it must not wait.
         parts = self._recorder, self._pulse, self._desk.pulse, self._watch
         weakref.finalize(self, _let_go, *parts).atexit = False
+
+    def cancel(self, name: str, *, by: Principal, reason: str = "") -> Request | Entry:
+        """Withdraw a request, or cancel a held call by its entry: it never runs.
+
+        Raises:
+            RequestNotFound, EntryNotFound, NotAuthenticated, NotAllowed: Refused.
+            AlreadyDecided, HoldOver: There is nothing to cancel any more.
+        """
+        if is_entry(name):
+            return self.cancel_held(name, by=by, reason=reason)
+        return self.cancel_request(name, by=by, reason=reason)
 
     def audit(self) -> Audit:
         """Check the ledger, and the tables against it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from signoff.domain.journal import Entry, EntryState
+from signoff.domain.journal import Entry, EntryState, is_entry
 from signoff.domain.ledger import Break, Event
 from signoff.ports import Reading
 from signoff.service.keeping import KEPT
@@ -79,7 +79,7 @@ def _deciding(row: Entry) -> Told:
 def _news(event: Event) -> Told | None:
     """What an event says of its entry; None if it says nothing that decides."""
     fact = event.fact
-    if not fact.subject.startswith("ent_"):
+    if not is_entry(fact.subject):
         return None
     read = _READ.get(fact.kind)
     state = _STATES.get(fact.kind)

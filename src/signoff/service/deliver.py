@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
-from signoff.domain.effect_notices import as_request, is_effect
+from signoff.domain.effect_notices import as_request
 from signoff.domain.errors import (
     CannotRetry,
     DeliveryFailed,
@@ -20,6 +20,7 @@ from signoff.domain.errors import (
     DeliveryRefused,
     WorldError,
 )
+from signoff.domain.journal import is_entry
 from signoff.domain.notices import (
     SECOND,
     Delivery,
@@ -126,7 +127,7 @@ def _spread(
 
 
 def _drop_moot(tx: Outbox, posted: Posted, request: Request, channel: Channel) -> None:
-    if is_effect(request.id):
+    if is_entry(request.id):
         return
     edited = posted.notice.kind == "edited"
     if edited or request.status is not Status.PENDING:
@@ -230,7 +231,7 @@ def _message(store: Store, outlets: Outlets, delivery: Delivery) -> Message | No
 
 def subject_of(reading: Reading, subject: str) -> Request | None:
     """What a notice is about: a request, or an effect in the shape of one."""
-    if not is_effect(subject):
+    if not is_entry(subject):
         return reading.request(subject)
     entry = reading.entry(subject)
     return None if entry is None else as_request(entry)
@@ -238,7 +239,7 @@ def subject_of(reading: Reading, subject: str) -> Request | None:
 
 def link_to(base_url: str, subject: str) -> str:
     """Where the inbox shows a request, or where an effect is undone."""
-    page = "undo" if is_effect(subject) else "request"
+    page = "undo" if is_entry(subject) else "request"
     return f"{base_url.rstrip('/')}/?{page}={quote(subject, safe='')}"
 
 
