@@ -41,7 +41,7 @@ METHODS = {
     "assign": "(request_id, *, to, by)",
     "audit": "()",
     "authenticate": "(secret, *, channel)",
-    "begin": "(request)",
+    "begin": "(request, *, action=None, ruling=None)",
     "begin_again": "(entry, *, raised=False)",
     "begin_allowed": "(action)",
     "cancel": "(name, *, by, reason='')",

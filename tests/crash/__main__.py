@@ -17,6 +17,8 @@ from tests.crash.rounds import Score, play, steps_struck
 from tests.postgres import own_server
 
 SHOWN = 20
+ENOUGH = 500
+"""From so many rounds on a database on, none of the steps may be left out."""
 
 
 def main() -> int:
@@ -40,7 +42,15 @@ def main() -> int:
     for folder, score in zip(folders, scores, strict=True):
         _tell(folder.name, score)
     print(f"\n{rounds} rounds in {clock.monotonic() - began:.0f} s, seed {seed}")
-    return 0 if all(score.clean for score in scores) else 1
+    unstruck = {
+        step
+        for score in scores
+        for step, times in steps_struck(score).items()
+        if times == 0 and score.rounds >= ENOUGH
+    }
+    if unstruck:
+        print(f"nobody was struck at: {', '.join(sorted(unstruck))}")
+    return 0 if all(score.clean for score in scores) and not unstruck else 1
 
 
 def _play(folder: Path, url: str, seeds: range) -> Score:

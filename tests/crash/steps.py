@@ -31,7 +31,8 @@ STEPS: Final[dict[int, str]] = {
 """What a process does between a question and its effect, in about this order.
 
 `commit` is the end of any transaction of the store; `checkpoint` and `writes` are the
-checkpointer's own; `wake` is a thread that is resumed, `woken` its wake-up forgotten.
+checkpointer's own; `wake` is the turn of a thread that is taken to go on with it, `woken`
+its end, with the wake-up forgotten.
 """
 
 SIGNALS: Final = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
@@ -84,9 +85,9 @@ def doom(
 ) -> None:
     """Put this process's objects into the hands of fate; its classes too, it forks."""
     _around(fate, so, propose="propose", decide="decide", begin="claim")
-    _around(fate, so, finish="result", done_waking="woken")
+    _around(fate, so, finish="result")
     _around(fate, saver, put="checkpoint", put_writes="writes")
-    _around(fate, runner, resume="wake")
+    _around(fate, runner.turns, take_to_wake="wake", end_waking="woken")
     SqlWriting.seal = fate.around("commit", SqlWriting.seal)  # type: ignore[method-assign]
     if not isinstance(so.store, SqlStore):
         raise TypeError("the steps of another store aren't known")

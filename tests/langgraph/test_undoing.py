@@ -14,8 +14,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import tools_condition
 
-from signoff import Approve, Signoff, reversible, review
-from signoff.domain.journal import Entry, EntryState
+from signoff import Approve, Edit, Signoff, reversible, review
+from signoff.domain.errors import NotReversible
+from signoff.domain.journal import Entry, EntryKind, EntryState
 from signoff.domain.undoing import Effect, Happened
 from signoff.langgraph import guard_tools, notices
 from signoff.testing import MovableClock
@@ -68,6 +69,12 @@ class Desk:
 
 
 RULES = [reversible("rename", window="10m"), review("pay")]
+
+
+def renamed_to(title: str) -> dict[str, str]:
+    return {"ticket": "7", "title": title}
+
+
 RENAME = call("rename", "c1", ticket="7", title="new")
 
 
@@ -244,7 +251,11 @@ async def test_a_tool_that_raises_is_unknown_and_a_probe_tells(
     assert agent.so.audit().holds
 
 
-async def test_an_approved_repetition_is_a_plain_call(bench: MakeBench) -> None:
+@pytest.mark.row("C18")
+@pytest.mark.parametrize("title", ["new", "newer"])
+async def test_an_approved_repetition_has_its_window_too(
+    bench: MakeBench, title: str
+) -> None:
     desk = Desk()
     again = call("rename", "c2", ticket="7", title="new")
     agent = await bench(
@@ -255,9 +266,32 @@ async def test_an_approved_repetition_is_a_plain_call(bench: MakeBench) -> None:
     (entry,) = entries(agent)
     agent.so.undo_action(entry.id, by=MARIA)
     await agent.start(text="go on")
-    agent.decide(Approve())
+    agent.decide(Approve() if title == "new" else Edit(args=renamed_to(title)))
     await agent.resume()
-    assert desk.titles["7"] == "new"
+    assert desk.titles["7"] == title
+    _, ran = entries(agent)
+    (asked,) = agent.so.thread("t1")
+    assert (ran.kind, ran.request_id) == (EntryKind.REVERSIBLE, asked.id)
+    assert (ran.before, ran.after) == ({"title": "old"}, {"title": title})
+    assert agent.so.audit().holds
+    undone = agent.so.undo_action(ran.id, by=MARIA)
+    assert (undone.state, desk.titles["7"]) == (EntryState.UNDONE, "old")
+    assert agent.so.audit().holds
+
+
+async def test_what_people_approved_runs_though_it_cannot_be_taken_back(
+    bench: MakeBench,
+) -> None:
+    desk = Desk(titles={})
+    agent = await bench(RULES, [turn(RENAME)], tools=desk.tools())
+    desk.on(agent.so)
+    await agent.start()
+    await agent.approved()
+    (entry,) = entries(agent)
+    assert (entry.kind, entry.undo_until) == (EntryKind.PLAIN, None)
+    assert desk.ran == ["new"]
+    with pytest.raises(NotReversible):
+        agent.so.undo_action(entry.id, by=MARIA)
 
 
 @pytest.mark.row("C19", "I9")

@@ -1,6 +1,7 @@
 """A database that can't be used: one clear error, quickly, without its password."""
 
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -11,6 +12,7 @@ from sqlalchemy import Engine, text
 
 from signoff import Signoff
 from signoff.domain.errors import InvalidSetting, StorageUnavailable
+from signoff.domain.ledger import Fact
 from signoff.storage import open_store
 from signoff.storage.engine import (
     CONNECT_S,
@@ -99,18 +101,38 @@ def test_spellings_of_postgresql(scheme: str) -> None:
     assert url.drivername == "postgresql+psycopg"
 
 
-def test_a_transaction_that_is_frozen_stops_its_thread_for_a_while_only(
+def test_a_transaction_that_is_frozen_ends_before_others_give_up(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signoff.storage.engine.WAIT_S", 4)
+    store = open_store(postgres_url)
+    with ExitStack() as stack:
+        frozen = stack.enter_context(store.writing("t"))
+        with store.writing("t") as tx:  # waits, and then it is free
+            tx.record(Fact(kind="here", subject="t", body={}))
+        frozen.record(Fact(kind="thawed", subject="t", body={}))
+        with pytest.raises(StorageUnavailable, match="idle-in-transaction"):
+            stack.close()
+    with store.reading() as reading:
+        kinds = [event.fact.kind for event in reading.events("t")]
+    assert kinds == ["here"]
+    store.close()
+
+
+def test_a_transaction_that_goes_on_stops_others_for_a_while_only(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("signoff.storage.engine.WAIT_S", 1)
     store = open_store(postgres_url)
-    with (
-        store.writing("other"),
-        pytest.raises(StorageUnavailable, match="lock timeout"),
-        store.writing("t"),
-        store.writing("t"),
-    ):
-        pytest.fail("two transactions hold one thread")
+    with store.engine.connect() as busy:
+        busy.exec_driver_sql("SET idle_in_transaction_session_timeout = 0")
+        busy.exec_driver_sql("INSERT INTO chains VALUES ('t', 0, '')")
+        with (
+            pytest.raises(StorageUnavailable, match="lock timeout"),
+            store.writing("t"),
+        ):
+            pytest.fail("two transactions hold one thread")
+        busy.rollback()
     store.close()
 
 

@@ -51,8 +51,14 @@ class AsyncApprovals(AsyncEffects):
     async def publish(self, policy: Policy) -> None:
         return await self._run(self.sync.publish, policy)
 
-    async def begin(self, request: Request) -> Entry | None:
-        return await self._run(self.sync.begin, request)
+    async def begin(
+        self,
+        request: Request,
+        *,
+        action: Action | None = None,
+        ruling: Ruling | None = None,
+    ) -> Entry | None:
+        return await self._run(self.sync.begin, request, action=action, ruling=ruling)
 
     async def begin_allowed(self, action: Action) -> Entry | None:
         return await self._run(self.sync.begin_allowed, action)

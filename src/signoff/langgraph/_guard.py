@@ -362,7 +362,7 @@ class Guard:
             return None
         if request.status is not Status.APPROVED:
             return self.told(call, request)
-        entry = yield do("begin", request)
+        entry = yield self._claim(call, request)
         if entry is not None:
             drop_wakes()
             to_run = self._edited(call, request)
@@ -372,6 +372,14 @@ class Guard:
             raise DigestMismatch(request.id, request.digest)
         tried.add(request.id)
         return None
+
+    def _claim(self, call: Call, request: Request) -> Do:
+        """Claim an approved call; one that can be taken back gets its window."""
+        if self.so.undos.get(request.tool) is None or request.tool != call.action.tool:
+            return do("begin", request)
+        approved = replace(call.action, args=request.args)
+        ruling = self.rule(replace(call, action=approved))
+        return do("begin", request, action=approved, ruling=ruling)
 
     def _ran_before(
         self, call: Call, request: Request | None, entry: Entry

@@ -98,8 +98,17 @@ class Acting(Core):
             return self._ask(action, fresh, asked)
         return found
 
-    def begin(self, request: Request) -> Entry | None:
+    def begin(
+        self,
+        request: Request,
+        *,
+        action: Action | None = None,
+        ruling: Ruling | None = None,
+    ) -> Entry | None:
         """Claim an approved call; None means that somebody else has it.
+
+        Where a `ruling` on the `action` as it was approved makes it reversible and the
+        state before it can be kept, it gets its window like any other.
 
         Raises:
             DigestMismatch: What is stored isn't what was approved; nothing runs.
@@ -107,7 +116,12 @@ class Acting(Core):
         """
         known = self.undos.get(request.tool)
         probed = known is not None and known.spec.probe is not None
-        entry = execute.begin(self.store, request, self._worker, probed=probed)
+        made = None
+        if action is not None and ruling is not None:
+            made = reversing.approved(self.undos, request, action, ruling, self._worker)
+        entry = execute.begin(
+            self.store, request, self._worker, probed=probed, made=made
+        )
         if entry is not None:
             self._pulse.hold(entry)
             self.bell.ring()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from signoff.domain.journal import TRANSITIONS, Entry, EntryState, may_retry
 from signoff.domain.ledger import Fact
 from signoff.domain.requests import Request, shown
 from signoff.domain.text import storable
+from signoff.domain.undoing import Dependency
 from signoff.domain.voting import is_covered
 from signoff.ports import Store
 from signoff.service.propose import allowed_entry, check_action, running_entry
@@ -35,12 +37,32 @@ class Worker:
     lease: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """An approved call as it will be journaled, if not as a plain one.
+
+    Attributes:
+        way: What the ledger keeps of its way back.
+        needs: What it depends on.
+    """
+
+    entry: Entry
+    way: Mapping[str, Any]
+    needs: Sequence[Dependency]
+
+
 def begin(
-    store: Store, request: Request, worker: Worker, *, probed: bool = False
+    store: Store,
+    request: Request,
+    worker: Worker,
+    *,
+    probed: bool = False,
+    made: Made | None = None,
 ) -> Entry | None:
     """Claim an approved call. None means that somebody else has it, or had it.
 
-    With `probed` its tool has a probe, for when its outcome is unknown.
+    With `probed` its tool has a probe, for when its outcome is unknown; with `made` it
+    can be taken back, and the state before it was read.
 
     Raises:
         DigestMismatch: What is stored isn't what was approved; nothing runs.
@@ -63,11 +85,23 @@ def begin(
             lease=worker.lease,
             seq=tx.place(),
         )
-        if probed:
+        if made is not None:
+            entry = _placed(made.entry, entry)
+        elif probed:
             entry = replace(entry, probe_at=0)
-        started = entry_fact("started", entry, {"digest": request.digest})
-        claimed = tx.add_entry(entry, request=request, told=started)
-        return entry if claimed else None
+        way = {} if made is None else made.way
+        started = entry_fact("started", entry, {"digest": request.digest, **way})
+        if not tx.add_entry(entry, request=request, told=started):
+            return None
+        if made is not None:
+            tx.add_dependencies(made.needs)
+        return entry
+
+
+def _placed(made: Entry, now: Entry) -> Entry:
+    return replace(
+        made, started_at=now.started_at, lease_until=now.lease_until, seq=now.seq
+    )
 
 
 def begin_allowed(store: Store, action: Action, worker: Worker) -> Entry | None:

@@ -15,6 +15,8 @@ from signoff.domain.journal import Entry, EntryKind, EntryState
 from signoff.domain.ledger import Fact
 from signoff.domain.notices import Notice
 from signoff.domain.policy import Ruling
+from signoff.domain.requests import Request
+from signoff.domain.rules import Verdict
 from signoff.domain.text import joined, storable
 from signoff.domain.undoing import (
     Dependence,
@@ -26,8 +28,14 @@ from signoff.domain.undoing import (
     window_of,
 )
 from signoff.ports import Store, Writing
-from signoff.service.execute import SUMMARY_LENGTH, Worker, entry_fact
-from signoff.service.propose import Asked, allowed_entry, check_action, ruled
+from signoff.service.execute import SUMMARY_LENGTH, Made, Worker, entry_fact
+from signoff.service.propose import (
+    Asked,
+    allowed_entry,
+    check_action,
+    ruled,
+    running_entry,
+)
 from signoff.service.standstill import check_unpaused
 from signoff.service.undos import (
     HandlerFailed,
@@ -105,8 +113,9 @@ def begin(
     found = undos.get(action.tool)
     if found is None:
         raise NotTakenBack(NO_UNDO)
-    made = _before(undos, found.spec, action, ruling, worker)
     context, spec = action.context, found.spec
+    plain = allowed_entry(action, worker=worker.name, now=0, lease=0)
+    made = _before(undos, spec, plain, action, ruling)
     needs = _declared(spec, made)
     with store.writing(context.thread) as tx:
         check_unpaused(tx.pauses(), context.agent, context.thread, action.tool)
@@ -121,6 +130,28 @@ def begin(
             tx.add_actions([ruled(action, ruling)])
         tx.add_dependencies(needs)
         return entry
+
+
+def approved(
+    undos: Undos, request: Request, action: Action, ruling: Ruling, worker: Worker
+) -> Made | None:
+    """An approved call as one that can be taken back; None: it runs as a plain one.
+
+    That it can't be taken back is no reason to stop it any more: people approved it.
+    """
+    found = undos.get(action.tool)
+    if found is None or ruling.verdict is not Verdict.REVERSIBLE:
+        return None
+    if found.refusal(action) is not None:
+        return None
+    plain = running_entry(request, worker=worker.name, now=0, lease=0)
+    try:
+        made = _before(undos, found.spec, plain, action, ruling)
+        made = replace(made, attempts=plain.attempts, idempotent=plain.idempotent)
+        needs = _declared(found.spec, made)
+    except NotTakenBack:
+        return None
+    return Made(entry=made, way=started_way(made, ruling, needs), needs=needs)
 
 
 def started_way(
@@ -252,10 +283,10 @@ def _can_be_undone(done: Entry, until: int | None) -> Notice:
 
 
 def _before(
-    undos: Undos, spec: Undo, action: Action, ruling: Ruling, worker: Worker
+    undos: Undos, spec: Undo, plain: Entry, action: Action, ruling: Ruling
 ) -> Entry:
     made = replace(
-        allowed_entry(action, worker=worker.name, now=0, lease=0),
+        plain,
         kind=EntryKind.REVERSIBLE,
         state=EntryState.RUNNING,
         args=copy.deepcopy(dict(action.args)),  # a tool may change its own

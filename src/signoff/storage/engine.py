@@ -158,10 +158,12 @@ def _postgresql(url: URL) -> Engine:
 
 
 def _configure_postgresql(dbapi: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    # A worker that is frozen inside a transaction must not stop its thread for ever.
+    # A worker that is frozen inside a transaction must not stop its thread for ever: its
+    # transaction ends before those who wait for it give up.
     cursor = dbapi.cursor()
     cursor.execute(f"SET lock_timeout = '{WAIT_S}s'")
-    cursor.execute(f"SET idle_in_transaction_session_timeout = '{2 * WAIT_S}s'")
+    idle = WAIT_S * 1000 // 2
+    cursor.execute(f"SET idle_in_transaction_session_timeout = '{idle}ms'")
     cursor.close()
     dbapi.commit()
 
