@@ -31,8 +31,8 @@ STEPS: Final[dict[int, str]] = {
 """What a process does between a question and its effect, in about this order.
 
 `commit` is the end of any transaction of the store; `checkpoint` and `writes` are the
-checkpointer's own; `wake` is the turn of a thread that is taken to go on with it, `woken`
-its end, with the wake-up forgotten.
+checkpointer's own; `wake` is a thread's turn that is taken to go on, `woken` its
+end, with the wake-up forgotten.
 """
 
 SIGNALS: Final = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}

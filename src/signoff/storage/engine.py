@@ -158,8 +158,8 @@ def _postgresql(url: URL) -> Engine:
 
 
 def _configure_postgresql(dbapi: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    # A worker that is frozen inside a transaction must not stop its thread for ever: its
-    # transaction ends before those who wait for it give up.
+    # A worker that is frozen inside a transaction must not stop its thread for ever. So
+    # its transaction ends before those who wait for it give up.
     cursor = dbapi.cursor()
     cursor.execute(f"SET lock_timeout = '{WAIT_S}s'")
     idle = WAIT_S * 1000 // 2
