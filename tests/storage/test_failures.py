@@ -11,8 +11,10 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, text
 
 from signoff import Signoff
+from signoff.domain.actions import ToolTraits
 from signoff.domain.errors import InvalidSetting, StorageUnavailable
 from signoff.domain.ledger import Fact
+from signoff.ports import KnownTool
 from signoff.storage import open_store
 from signoff.storage.engine import (
     CONNECT_S,
@@ -101,6 +103,12 @@ def test_spellings_of_postgresql(scheme: str) -> None:
     assert url.drivername == "postgresql+psycopg"
 
 
+def a_tool(name: str) -> KnownTool:
+    return KnownTool(
+        agent="a", name=name, description="", schema={}, traits=ToolTraits()
+    )
+
+
 def test_a_transaction_that_is_frozen_ends_before_others_give_up(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +116,7 @@ def test_a_transaction_that_is_frozen_ends_before_others_give_up(
     store = open_store(postgres_url)
     with ExitStack() as stack:
         frozen = stack.enter_context(store.writing("t"))
+        frozen.add_tools([a_tool("one"), a_tool("two")])
         with store.writing("t") as tx:  # waits, and then it is free
             tx.record(Fact(kind="here", subject="t", body={}))
         frozen.record(Fact(kind="thawed", subject="t", body={}))

@@ -153,6 +153,7 @@ def _postgresql(url: URL) -> Engine:
     )
     event.listen(engine, "connect", _configure_postgresql)
     event.listen(engine, "begin", _begin_postgresql)
+    event.listen(engine, "after_cursor_execute", _end_pipeline)
     noticing_losses(engine)
     return engine
 
@@ -261,6 +262,20 @@ def _begin_postgresql(connection: Connection) -> None:
     if mode in _LEVELS:
         dbapi.isolation_level = _LEVELS[mode]
     connection.info[_MADE_FOR] = mode
+
+
+def _end_pipeline(
+    _connection: Connection,
+    cursor: Any,  # noqa: ANN401 - psycopg's
+    _statement: str,
+    _values: object,
+    _context: object,
+    executemany: bool,  # noqa: FBT001 - as above
+) -> None:
+    # psycopg sends many rows in a pipeline and then a flush, after which PostgreSQL no
+    # longer notices that the transaction stands idle. Any other statement mends that.
+    if executemany:
+        cursor.connection.pgconn.exec_(b"")
 
 
 def _mode(connection: Connection) -> str | None:
