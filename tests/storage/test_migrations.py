@@ -4,16 +4,17 @@ import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Connection, Engine, event, inspect, text
 
 from signoff.domain.errors import SchemaTooNew
 from signoff.storage import tables
 from signoff.storage.engine import make_engine
-from signoff.storage.migrate import migrate, migrations, schema_version
+from signoff.storage.migrate import _LOCK, migrate, migrations, schema_version
 from tests.forked import forked
 
 OPEN = """
@@ -98,6 +99,26 @@ def test_a_newer_schema_is_left_alone(database_url: str) -> None:
         migrate(engine)
     assert schema_version(engine) == 99
     engine.dispose()
+
+
+def test_a_current_schema_needs_no_lock(database_url: str) -> None:
+    busy, opening = make_engine(database_url), make_engine(database_url)
+    event.listen(opening, "begin", _soon)
+    with busy.begin() as connection:  # SQLite's only writer
+        if busy.dialect.name == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        assert migrate(opening) == schema_version(opening)
+    busy.dispose()
+    opening.dispose()
+
+
+def _soon(connection: Connection) -> None:
+    """Give up at once, instead of after half a minute."""
+    raw: Any = connection.connection.dbapi_connection
+    short = "PRAGMA busy_timeout = 100"
+    if connection.dialect.name == "postgresql":
+        short = "SET lock_timeout = '100ms'"
+    raw.cursor().execute(short)
 
 
 def test_the_migrations_make_the_tables(database_url: str) -> None:

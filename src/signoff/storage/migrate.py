@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, inspect, text
 
 from signoff.domain.errors import SchemaTooNew
-from signoff.storage.engine import storage_errors
+from signoff.storage.engine import readers, storage_errors
 
 _FILE: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.(sqlite|postgresql)\.sql")
 _LOCK: Final = 0x5167_0FF0  # any number that no other program on the server uses
@@ -49,19 +49,23 @@ def migrate(engine: Engine, say: Callable[[str], None] = lambda _: None) -> int:
         StorageUnavailable: If the database can't be opened.
     """
     known = migrations(engine.dialect.name)
+    newest = known[-1].number
+    # As a rule there is nothing to do, and whoever holds the lock isn't waited for.
+    if schema_version(engine) == newest:
+        return newest
     with storage_errors(engine), _alone(engine) as connection:
         found = _version(connection)
-        if found > known[-1].number:
-            raise SchemaTooNew(found, known[-1].number)
+        if found > newest:
+            raise SchemaTooNew(found, newest)
         for migration in (one for one in known if one.number > found):
             say(f"applying {migration.number:04d} {migration.name}")
             _apply(connection, migration)
-    return known[-1].number
+    return newest
 
 
 def schema_version(engine: Engine) -> int:
     """The number of the last migration that was applied; 0 for an empty database."""
-    with storage_errors(engine), engine.connect() as connection:
+    with storage_errors(engine), readers(engine).connect() as connection:
         return _version(connection)
 
 
