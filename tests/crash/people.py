@@ -13,15 +13,13 @@ from typing import Any, Final
 
 from langchain_core.tools import BaseTool
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.checkpoint.postgres import PostgresSaver
-from psycopg.rows import dict_row
-from psycopg_pool import ConnectionPool
 
 from signoff import Approve, Edit, Reject, Request, Respond, Signoff, allow, review
 from signoff.clock import Clock
 from signoff.domain.errors import LostRace
 from signoff.domain.requests import Decision
 from signoff.langgraph import Runner
+from signoff.langgraph._savers import open_saver
 from tests.conformance.harness import GO, Place, Tally, asking_at_once, tools
 from tests.conformance.ours import Ours
 from tests.crash.steps import Fate, Point, doom
@@ -129,17 +127,12 @@ def agent_of(
 
 @contextmanager
 def _saver(place: Place) -> Iterator[BaseCheckpointSaver[Any]]:
-    """On PostgreSQL from a pool, whose connections outlive a restart of the server."""
+    """On PostgreSQL as `signoff worker` opens it."""
     if place.url.startswith("sqlite"):
         with place.saver() as one:
             yield one
         return
-    how = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
-    with ConnectionPool[Any](
-        place.url, min_size=1, kwargs=how, check=ConnectionPool.check_connection
-    ) as pool:
-        two = PostgresSaver(pool)
-        two.setup()
+    with open_saver(place.url, None) as two:
         yield two
 
 

@@ -23,6 +23,10 @@ _SQLITE: Final = "sqlite:///"
 _POSTGRESQL: Final = ("postgresql://", "postgres://")
 _OPTIONS: Final = {"autocommit": True, "prepare_threshold": 0}
 _SIZE: Final = 8
+_WAIT_S: Final = 30
+_FROZEN_S = 15
+_ENDS_TRANSACTIONS: Final = 170000
+"""The first PostgreSQL that ends a transaction which takes too long."""
 
 Saver = BaseCheckpointSaver[Any]
 
@@ -92,12 +96,15 @@ def _postgresql(address: str) -> Iterator[Saver]:
         max_size=_SIZE,
         kwargs={**_OPTIONS, "row_factory": dict_row},
         check=ConnectionPool.check_connection,
+        configure=_configure,
         open=False,
     )
     with pool:
-        saver = PostgresSaver(pool)
-        saver.setup()
-        yield saver
+        with pool.connection() as connection:
+            connection.execute(_unhurried(connection))
+            PostgresSaver(connection).setup()
+            _configure(connection)
+        yield PostgresSaver(pool)
 
 
 @asynccontextmanager
@@ -114,9 +121,39 @@ async def _async_postgresql(address: str) -> AsyncIterator[Saver]:
         max_size=_SIZE,
         kwargs={**_OPTIONS, "row_factory": dict_row},
         check=AsyncConnectionPool.check_connection,
+        configure=_aconfigure,
         open=False,
     )
     async with pool:
-        saver = AsyncPostgresSaver(pool)
-        await saver.setup()
-        yield saver
+        async with pool.connection() as connection:
+            await connection.execute(_unhurried(connection))
+            await AsyncPostgresSaver(connection).setup()
+            await _aconfigure(connection)
+        yield AsyncPostgresSaver(pool)
+
+
+def _configure(connection: Any) -> None:  # noqa: ANN401 - psycopg's
+    for setting in _settings(connection):
+        connection.execute(setting)
+
+
+async def _aconfigure(connection: Any) -> None:  # noqa: ANN401 - psycopg's
+    for setting in _settings(connection):
+        await connection.execute(setting)
+
+
+def _settings(connection: Any) -> Iterator[str]:  # noqa: ANN401 - psycopg's
+    """A worker that freezes while it writes must not stop whoever takes over.
+
+    LangGraph writes in a pipeline. One that isn't at its end doesn't count as idle, so
+    that before PostgreSQL 17 nothing ends it: others are told that they can't write.
+    """
+    yield f"SET lock_timeout = '{_WAIT_S}s'"
+    if connection.info.server_version >= _ENDS_TRANSACTIONS:
+        yield f"SET transaction_timeout = '{_FROZEN_S}s'"
+
+
+def _unhurried(connection: Any) -> str:  # noqa: ANN401 - psycopg's
+    """Indexes of a full table may take their time."""
+    ends = connection.info.server_version >= _ENDS_TRANSACTIONS
+    return f"SET {'transaction_timeout' if ends else 'lock_timeout'} = 0"
