@@ -44,7 +44,7 @@ def unheard(
 
 
 class _Notices(Runnable[Any, dict[str, Any]]):
-    """A class of its own: LangChain's `RunnableLambda` takes as long as a tool call."""
+    """Called before every model call, so without what LangChain's own kinds add."""
 
     name = "notices"
 
