@@ -13,6 +13,7 @@ from datetime import timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from random import Random
+from threading import Lock
 from typing import Any, Final
 
 from signoff import Signoff, Status
@@ -47,6 +48,11 @@ AT: Final = {
         "woken",
     ),
 }
+
+
+_CHILDREN: Final = Lock()
+"""To start a process multiprocessing asks how all others ended. Of two threads that ask
+about one at once, one is told nonsense."""
 
 
 @dataclass
@@ -159,34 +165,41 @@ class Round:
         skewed = made.skewed and role == made.victim
         part = Part(self.place, made.thread, made.amounts, point, skewed=skewed, **how)
         process = processes().Process(target=what, args=(part, *more))
-        process.start()
+        with _CHILDREN:
+            process.start()
         return process
 
     def _ended(self, process: ForkServerProcess) -> None:
         wait_until(
-            lambda: process.exitcode is not None or _is_stopped(process.pid),
+            lambda: _exit_code(process) is not None or _is_stopped(process.pid),
             f"a process of {self.plan} ends",
             PATIENCE_S,
         )
-        if process.exitcode is None:
+        code = _exit_code(process)
+        if code is None:
             self.frozen = process
             self.score.kills[f"freeze at {self.plan.point.step}"] += 1
             if _is_locked(self.place.folder):
                 self.score.locked += 1
                 self._thaw()
-        elif process.exitcode == -signal.SIGKILL:
+        elif code == -signal.SIGKILL:
             self.score.kills[self.plan.point.step] += 1
-        elif process.exitcode != 0:
-            self.score.breaks.append(f"{self.plan}: exit code {process.exitcode}")
+        elif code != 0:
+            self.score.breaks.append(f"{self.plan}: exit code {code}")
 
     def _thaw(self) -> None:
-        if self.frozen is None or self.frozen.pid is None:
+        pid = None if self.frozen is None else self.frozen.pid
+        if self.frozen is None or pid is None:
             return
-        os.kill(self.frozen.pid, signal.SIGCONT)
-        self.frozen.join(PATIENCE_S)
-        if self.frozen.exitcode != 0:
-            self.score.breaks.append(f"{self.plan}: thawed, {self.frozen.exitcode}")
-        self.frozen = None
+        thawed, self.frozen = self.frozen, None
+        os.kill(pid, signal.SIGCONT)
+        wait_until(
+            lambda: _exit_code(thawed) is not None,
+            f"the thawed process of {self.plan} ends",
+            PATIENCE_S,
+        )
+        if _exit_code(thawed) != 0:
+            self.score.breaks.append(f"{self.plan}: thawed, {_exit_code(thawed)}")
 
     def _recover(self) -> None:
         """What the rest of the world does: work, answer, say what happened."""
@@ -303,6 +316,11 @@ def _is_locked(folder: Path) -> bool:
             except sqlite3.OperationalError:
                 return True
     return False
+
+
+def _exit_code(process: ForkServerProcess) -> int | None:
+    with _CHILDREN:
+        return process.exitcode
 
 
 def _is_stopped(pid: int | None) -> bool:
