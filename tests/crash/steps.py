@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from threading import Lock
 from typing import Any, Final
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -58,6 +59,7 @@ class Fate:
     def __init__(self, point: Point | None) -> None:
         self._point = point
         self._seen = 0
+        self._lock = Lock()
 
     def around(self, step: str, work: Callable[..., Any]) -> Callable[..., Any]:
         """The same work, unless the process doesn't outlive it."""
@@ -75,9 +77,12 @@ class Fate:
         point = self._point
         if point is None or point.step != step:
             return
-        self._seen += 0 if after else 1
-        if (self._seen, after) == (point.nth, point.after):
-            os.kill(os.getpid(), SIGNALS[point.how])
+        with self._lock:  # threads write side by side, and it freezes only once
+            self._seen += 0 if after else 1
+            if (self._seen, after) != (point.nth, point.after):
+                return
+            self._point = None
+        os.kill(os.getpid(), SIGNALS[point.how])
 
 
 def doom(
