@@ -1,5 +1,7 @@
 """What every channel does, on real servers: the contract, then each one's own."""
 
+import gc
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -207,6 +209,24 @@ def test_a_wrong_password_is_tried_again(mail_host: MailHost) -> None:
         channel.send(message(recipient="bob@example.com"))
     assert mail_host.logins
     assert not any(mail_host.logins)
+
+
+def test_no_connection_is_left_open(mail_host: MailHost, tmp_path: Path) -> None:
+    trusted, context = authority(tmp_path)
+    smtp = Smtp(
+        host="localhost",
+        port=mail_host.port,
+        username=USER,
+        password=PASSWORD,
+        ca_file=str(trusted),
+    )
+    channel = Mail("mail", smtp, sender="a@example.com", addresses={})
+    with mail_host.up(tls=context), warnings.catch_warnings(record=True) as left:
+        warnings.simplefilter("always", ResourceWarning)
+        for _ in range(40):  # one in ten, while nobody waited for them
+            channel.send(message(recipient="bob@example.com"))
+        gc.collect()
+    assert [str(one.message) for one in left if "unclosed" in str(one.message)] == []
 
 
 def test_starttls_is_insisted_on(mail_host: MailHost, tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ from signoff.notify.wording import letter, one_line
 
 ATTEMPTS: Final = 12
 TIMEOUT_S: Final = 60
+GOODBYE_S: Final = 1
+LOOK_S: Final = 0.005
+CLOSED: Final = -1
 _PERMANENT: Final = 500
 _ABOUT_THE_MAIL: Final = (
     aiosmtplib.SMTPDataError,
@@ -127,7 +130,12 @@ class Mail:
             timeout=TIMEOUT_S / 3,
         )
         async with server:
+            socket = server.get_transport_info("socket")
             await server.send_message(mail)
+        # TLS says goodbye after that, and the event loop ends with this function.
+        with anyio.move_on_after(GOODBYE_S):
+            while socket.fileno() != CLOSED:  # noqa: ASYNC110 - nothing rings
+                await anyio.sleep(LOOK_S)
 
     def _failure(self, error: aiosmtplib.SMTPException) -> Exception:
         # A refused password or greeting is the operator's to mend; the mail is fine.
