@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import threading
+from threading import Lock
 
 
 class Bell:
-    """Waits and wakes. A ring between two waits is not lost."""
+    """Waits and wakes. A ring between two waits is not lost.
+
+    Not a `threading.Condition`: that is written in Python, and a Ctrl-C on the way into
+    it or out of it keeps its lock for good. A plain lock in a `with` can't be kept so.
+    """
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
+        self._lock = Lock()
         self._rings = 0
+        self._waiting: list[Lock] = []
 
     def ring(self) -> None:
         """Wake everybody who waits."""
-        with self._condition:
+        with self._lock:
             self._rings += 1
-            self._condition.notify_all()
+            woken, self._waiting = self._waiting, []
+        for one in woken:
+            one.release()
 
     @property
     def rings(self) -> int:
@@ -25,6 +32,16 @@ class Bell:
 
     def wait(self, heard: int, timeout: float) -> int:
         """Wait until it rang since `heard`, at most `timeout` seconds."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._rings != heard, timeout)
-            return self._rings
+        mine = Lock()
+        mine.acquire()
+        with self._lock:
+            if self._rings != heard:
+                return self._rings
+            self._waiting.append(mine)
+        try:
+            mine.acquire(timeout=timeout)
+        finally:
+            with self._lock:
+                if mine in self._waiting:
+                    self._waiting.remove(mine)
+        return self._rings
