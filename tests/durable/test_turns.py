@@ -15,15 +15,17 @@ import pytest
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from signoff import Signoff, review
 from signoff.domain.errors import TurnLost
 from signoff.domain.journal import EntryState
+from signoff.domain.ledger import Fact
 from signoff.langgraph import Runner
 from signoff.langgraph._fenced import FencedSaver
 from signoff.service.turns import GRACE, HEARTBEAT, Turns
 from signoff.storage import SqlStore
+from signoff.storage.engine import readers
 from signoff.testing import MovableClock
 from tests.durable.conftest import MakeShop, Shop
 from tests.forked import processes
@@ -272,3 +274,30 @@ def test_a_resume_is_four_commits(shop: Shop) -> None:
     own = [name for name in commits if not name.startswith("signoff-")]
     assert len(own) == (4 if shop.url.startswith("sqlite") else 2)
     assert shop.finished("t1")
+
+
+def test_only_the_end_of_a_wake_up_is_not_waited_for_on_the_disk(
+    postgres_url: str,
+) -> None:
+    so = Signoff(f"{postgres_url}&options=-c%20synchronous_commit%3Don")
+    store, seen = so.store, list[str]()
+    assert isinstance(store, SqlStore)
+
+    def look(connection: Connection) -> None:
+        found = connection.exec_driver_sql("SHOW synchronous_commit").scalar()
+        seen.append(str(found))
+
+    mine = turns(so)
+    with store.writing("t1") as tx:
+        tx.record(Fact(kind="asked", subject="req_1", body={}))
+        tx.wake("payer")
+    taken = mine.take_to_wake("t1", "payer")
+    assert taken is not None
+    turn, wakeup = taken
+    assert wakeup is not None
+    assert mine.end_waking(turn, wakeup) is None
+    for engine in (store.engine, readers(store.engine)):
+        with engine.connect() as connection:
+            look(connection)
+    so.close()
+    assert seen == ["on", "on"]

@@ -101,7 +101,7 @@ def _postgresql(address: str) -> Iterator[Saver]:
     )
     with pool:
         with pool.connection() as connection:
-            connection.execute(_unhurried(connection))
+            _configure(connection, hurried=False)
             PostgresSaver(connection).setup()
             _configure(connection)
         yield PostgresSaver(pool)
@@ -126,34 +126,29 @@ async def _async_postgresql(address: str) -> AsyncIterator[Saver]:
     )
     async with pool:
         async with pool.connection() as connection:
-            await connection.execute(_unhurried(connection))
+            await _aconfigure(connection, hurried=False)
             await AsyncPostgresSaver(connection).setup()
             await _aconfigure(connection)
         yield AsyncPostgresSaver(pool)
 
 
-def _configure(connection: Any) -> None:  # noqa: ANN401 - psycopg's
-    for setting in _settings(connection):
+def _configure(connection: Any, *, hurried: bool = True) -> None:  # noqa: ANN401 - psycopg's
+    for setting in _settings(connection, hurried=hurried):
         connection.execute(setting)
 
 
-async def _aconfigure(connection: Any) -> None:  # noqa: ANN401 - psycopg's
-    for setting in _settings(connection):
+async def _aconfigure(connection: Any, *, hurried: bool = True) -> None:  # noqa: ANN401 - psycopg's
+    for setting in _settings(connection, hurried=hurried):
         await connection.execute(setting)
 
 
-def _settings(connection: Any) -> Iterator[str]:  # noqa: ANN401 - psycopg's
+def _settings(connection: Any, *, hurried: bool) -> Iterator[str]:  # noqa: ANN401 - psycopg's
     """A worker that freezes while it writes must not stop whoever takes over.
 
     LangGraph writes in a pipeline. One that isn't at its end doesn't count as idle, so
     that before PostgreSQL 17 nothing ends it: others are told that they can't write.
+    Indexes of a full table may take their time.
     """
-    yield f"SET lock_timeout = '{_WAIT_S}s'"
+    yield f"SET lock_timeout = '{_WAIT_S if hurried else 0}s'"
     if connection.info.server_version >= _ENDS_TRANSACTIONS:
-        yield f"SET transaction_timeout = '{_FROZEN_S}s'"
-
-
-def _unhurried(connection: Any) -> str:  # noqa: ANN401 - psycopg's
-    """Indexes of a full table may take their time."""
-    ends = connection.info.server_version >= _ENDS_TRANSACTIONS
-    return f"SET {'transaction_timeout' if ends else 'lock_timeout'} = 0"
+        yield f"SET transaction_timeout = '{_FROZEN_S if hurried else 0}s'"
